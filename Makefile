@@ -1,0 +1,58 @@
+# Each target does all its own set-up. Choose another interpreter by PYTHON=..., another environment by VENV=...
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+TEXT ?=
+PYTEST_WORKERS ?= auto
+
+export TOKENIZERS_PARALLELISM ?= false
+export HF_HUB_DISABLE_TELEMETRY ?= 1
+
+.PHONY: help quickstart test test-oldest lint format clean
+
+help:
+	@echo "make quickstart        train a small English-German model here and now, and translate with it"
+	@echo "make quickstart TEXT=\"the old farmer sees a dog.\"   ... a sentence of yours"
+	@echo "make test              the whole suite"
+	@echo "make test-oldest       the whole suite on the oldest supported libraries"
+	@echo "make lint              style, imports and types"
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[training,dev]'
+	touch $@
+
+.venv-oldest/installed: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python -m pip install --quiet --upgrade pip
+	.venv-oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable '.[training,dev]'
+	touch $@
+
+# The German dictionary that the corpus is checked against. Where it cannot be installed here, the test says how.
+.PHONY: hunspell
+hunspell:
+	@hunspell -D 2>&1 </dev/null | grep -q de_DE || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -qq -y hunspell hunspell-de-de >/dev/null; fi
+
+quickstart: $(VENV)/installed
+	$(BIN)/python -m training.quickstart $(if $(TEXT),--text "$(TEXT)")
+
+test: $(VENV)/installed hunspell
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(PYTEST_WORKERS)
+
+test-oldest: .venv-oldest/installed hunspell
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n $(PYTEST_WORKERS)
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .venv-oldest build dist runs .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,1 @@
+"""What presents and publishes a model."""

@@ -1,0 +1,39 @@
+# Copyright (2026) The vanilla-transformer authors. Licensed under the Apache License, Version 2.0.
+"""The Transformer of *Attention Is All You Need* as a Hugging Face model; importing it registers the Auto classes."""
+
+from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
+
+from .configuration_vanilla_transformer import VanillaTransformerConfig
+from .generation_vanilla_transformer import paper_generation_config
+from .modeling_vanilla_transformer import (
+    VanillaTransformerForConditionalGeneration,
+    VanillaTransformerModel,
+    VanillaTransformerPreTrainedModel,
+)
+from .named_configuration import configuration_names, named_configuration
+from .tokenization_vanilla_transformer import VanillaTransformerTokenizer
+
+# With the package installed, the Auto classes find it by model type ...
+AutoConfig.register("vanilla_transformer", VanillaTransformerConfig)
+AutoModel.register(VanillaTransformerConfig, VanillaTransformerModel)
+AutoModelForSeq2SeqLM.register(VanillaTransformerConfig, VanillaTransformerForConditionalGeneration)
+AutoTokenizer.register(VanillaTransformerConfig, tokenizer_class=VanillaTransformerTokenizer)
+
+# ... and what is saved carries its code along, for those who have not installed it.
+VanillaTransformerConfig.register_for_auto_class("AutoConfig")
+VanillaTransformerModel.register_for_auto_class("AutoModel")
+VanillaTransformerForConditionalGeneration.register_for_auto_class("AutoModelForSeq2SeqLM")
+VanillaTransformerTokenizer.register_for_auto_class("AutoTokenizer")
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "VanillaTransformerConfig",
+    "VanillaTransformerForConditionalGeneration",
+    "VanillaTransformerModel",
+    "VanillaTransformerPreTrainedModel",
+    "VanillaTransformerTokenizer",
+    "configuration_names",
+    "named_configuration",
+    "paper_generation_config",
+]

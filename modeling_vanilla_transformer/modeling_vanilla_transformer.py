@@ -1,0 +1,758 @@
+# Copyright (2026) The vanilla-transformer authors. Licensed under the Apache License, Version 2.0.
+"""The Transformer of *Attention Is All You Need* (Vaswani et al., 2017), in reading order.
+
+Positions, attention, feed-forward, layers, encoder, decoder, model, language-model head. Sections, equations and tables
+named in this file are the paper's. Shape comments use its symbols: h heads, d_k and d_v the widths of a head's keys and
+values, d_ff the inner width of the feed-forward network.
+"""
+
+import math
+
+import torch
+from torch import nn
+from transformers import GenerationMixin, PreTrainedModel
+from transformers import initialization as init
+from transformers.activations import ACT2FN
+from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache
+from transformers.masking_utils import create_bidirectional_mask, create_causal_mask
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.modeling_outputs import (
+    BaseModelOutput,
+    BaseModelOutputWithPastAndCrossAttentions,
+    Seq2SeqLMOutput,
+    Seq2SeqModelOutput,
+)
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs, can_return_tuple
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
+
+from .configuration_vanilla_transformer import VanillaTransformerConfig
+from .generation_vanilla_transformer import VanillaTransformerGenerationMixin
+
+# The label of a position that takes no part in the loss.
+IGNORE_INDEX = -100
+
+# The widest head that flash attention kernels take.
+FLASH_MAX_HEAD_WIDTH = 256
+
+
+def shift_right(labels: torch.Tensor, pad_token_id: int, decoder_start_token_id: int) -> torch.Tensor:
+    """
+    Returns the decoder's input for `labels`: the same tokens one position to the right, after the start token (section
+    3.1: "output embeddings are offset by one position"). Both are (batch, target length); ignored labels become padding.
+    """
+    shifted = labels.roll(1, dims=-1)
+    shifted[:, 0] = decoder_start_token_id
+    return shifted.masked_fill(shifted == IGNORE_INDEX, pad_token_id)
+
+
+def label_smoothed_cross_entropy(
+    logits: torch.Tensor,
+    labels: torch.Tensor,
+    label_smoothing: float = 0.0,
+    num_items_in_batch: torch.Tensor | int | None = None,
+    **kwargs,
+) -> torch.Tensor:
+    """
+    Cross entropy of `logits` (batch, length, vocabulary) with `labels` (batch, length), where a label of -100 does not
+    count. With label smoothing epsilon (section 5.4), the target distribution is 1 - epsilon on the true token plus
+    epsilon spread evenly over the whole vocabulary, the true token included.
+
+    Returns the sum over tokens divided by `num_items_in_batch`; without it, by the number of labels that count. Give
+    it the number of target tokens of the whole update, and accumulated or distributed batches sum to the gradient of
+    one large batch.
+    """
+    if not 0.0 <= label_smoothing < 1.0:
+        raise ValueError(f"label_smoothing={label_smoothing}: it must lie in [0, 1); 0 turns it off.")
+    # Half precision is too coarse for a sum of exponentials over the vocabulary.
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+    labels = labels.to(logits.device)
+    loss = nn.functional.cross_entropy(
+        logits.flatten(0, -2),
+        labels.flatten(),
+        ignore_index=IGNORE_INDEX,
+        label_smoothing=label_smoothing,
+        reduction="sum",
+    )
+    if num_items_in_batch is None:
+        num_items_in_batch = (labels != IGNORE_INDEX).sum()
+    elif isinstance(num_items_in_batch, torch.Tensor):
+        num_items_in_batch = num_items_in_batch.to(loss.device)
+    return loss / num_items_in_batch
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Positions (section 3.5)
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+class VanillaTransformerSinusoidalPositions(nn.Module):
+    """
+    The paper's position signals: PE(pos, 2i) = sin(pos / 10000^(2i / d_model)), PE(pos, 2i + 1) = cos(the same).
+
+    They are computed from the positions at every call, so they reach any length, need no memory, and stay exact whatever
+    precision the weights are loaded in.
+    """
+
+    def __init__(self, config: VanillaTransformerConfig):
+        super().__init__()
+        self.d_model = config.d_model
+
+    @torch.no_grad()
+    def forward(self, positions: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Returns the signals (length, d_model) of `positions` (length,), rounded once, at the end, to `dtype`."""
+        device = positions.device
+        if device.type == "mps":  # has no float64, and float32 angles drift with the position
+            positions = positions.cpu()
+        exponents = torch.arange(0, self.d_model, 2, dtype=torch.float64, device=positions.device) / self.d_model
+        angles = positions[:, None] / 10000**exponents  # (length, d_model / 2)
+        signals = torch.stack((angles.sin(), angles.cos()), dim=-1)  # sine and cosine interleaved
+        return signals.flatten(-2).to(dtype).to(device)
+
+
+class VanillaTransformerLearnedPositions(nn.Embedding):
+    """Learned position embeddings (Table 3, row E). A position beyond the table is an error."""
+
+    def __init__(self, config: VanillaTransformerConfig):
+        super().__init__(config.max_position_embeddings, config.d_model)
+
+    def forward(self, positions: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """Returns the embeddings (length, d_model) of `positions` (length,) in `dtype`."""
+        if not torch.compiler.is_compiling() and positions[-1] >= self.num_embeddings:
+            raise ValueError(
+                f"Position {int(positions[-1])} is beyond the {self.num_embeddings} learned positions: shorten the "
+                f"sentence to max_position_embeddings={self.num_embeddings} tokens, or use a model with "
+                f'position_embedding_type="sinusoidal".'
+            )
+        return super().forward(positions).to(dtype)
+
+
+POSITIONS = {
+    "sinusoidal": VanillaTransformerSinusoidalPositions,
+    "learned": VanillaTransformerLearnedPositions,
+}
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Attention (section 3.2)
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+def eager_attention_forward(
+    module: nn.Module,
+    query: torch.Tensor,  # (batch, h, queries, d_k)
+    key: torch.Tensor,  # (batch, h, keys, d_k)
+    value: torch.Tensor,  # (batch, h, keys, d_v)
+    attention_mask: torch.Tensor | None,  # (batch or 1, h or 1, queries, keys), added to the scores
+    scaling: float,
+    dropout: float = 0.0,
+    **kwargs: Unpack[TransformersKwargs],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Scaled dot-product attention: softmax(Q K^T / sqrt(d_k)) V (equation 1), in plain matrix products. Returns the
+    weighted sums (batch, queries, h, d_v) and the weights (batch, h, queries, keys).
+    """
+    scores = query @ key.transpose(-1, -2) * scaling  # (batch, h, queries, keys)
+    if attention_mask is not None:
+        scores = scores + attention_mask
+    weights = scores.softmax(dim=-1)
+    weights = nn.functional.dropout(weights, p=dropout, training=module.training)
+    return (weights @ value).transpose(1, 2).contiguous(), weights
+
+
+class VanillaTransformerAttention(nn.Module):
+    """
+    Multi-head attention: Concat(head_1, ..., head_h) W^O with head_i = Attention(Q W_i^Q, K W_i^K, V W_i^V) (section
+    3.2.2). All heads' W^Q stand side by side in `q_proj`, and so on; there are no biases. Subclasses say where queries,
+    keys and values come from.
+    """
+
+    is_causal = False  # SDPA takes a missing `is_causal` for True
+
+    def __init__(self, config: VanillaTransformerConfig, num_heads: int, layer_idx: int | None = None):
+        super().__init__()
+        self.config = config
+        self.layer_idx = layer_idx  # the layer's place in the decoder's cache
+        self.num_heads = num_heads
+        self.d_k, self.d_v = config.head_sizes(num_heads)
+        self.scaling = 1 / math.sqrt(self.d_k)
+        self.dropout = config.attention_dropout
+        self.q_proj = nn.Linear(config.d_model, num_heads * self.d_k, bias=False)
+        self.k_proj = nn.Linear(config.d_model, num_heads * self.d_k, bias=False)
+        self.v_proj = nn.Linear(config.d_model, num_heads * self.d_v, bias=False)
+        self.out_proj = nn.Linear(num_heads * self.d_v, config.d_model, bias=False)
+
+    def split_heads(self, states: torch.Tensor) -> torch.Tensor:
+        """(batch, length, h * d) to (batch, h, length, d)"""
+        return states.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+    def keys_and_values(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns K (batch, h, length, d_k) and V (batch, h, length, d_v) of `states` (batch, length, d_model)."""
+        return self.split_heads(self.k_proj(states)), self.split_heads(self.v_proj(states))
+
+    def attend(
+        self,
+        hidden_states: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """
+        Lets the queries of `hidden_states` (batch, queries, d_model) attend to `key` and `value`. Returns the output
+        (batch, queries, d_model) and, from back ends that have them, the weights (batch, h, queries, keys).
+        """
+        implementation = self.config._attn_implementation
+        if "flash" in implementation and (self.d_k != self.d_v or self.d_k > FLASH_MAX_HEAD_WIDTH):
+            raise ValueError(
+                f"Flash attention serves heads with d_k = d_v <= {FLASH_MAX_HEAD_WIDTH} only, and this model has "
+                f'd_k={self.d_k}, d_v={self.d_v}: load it with attn_implementation="sdpa" or "eager".'
+            )
+        attention = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
+        output, weights = attention(
+            self,
+            self.split_heads(self.q_proj(hidden_states)),
+            key,
+            value,
+            attention_mask,
+            dropout=self.dropout if self.training else 0.0,
+            scaling=self.scaling,
+            **kwargs,
+        )
+        return self.out_proj(output.flatten(-2)), weights
+
+
+class VanillaTransformerSelfAttention(VanillaTransformerAttention):
+    """Attention of a sequence to itself; in the decoder, to what came before (section 3.2.3)."""
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        past_key_values: Cache | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        key, value = self.keys_and_values(hidden_states)
+        if past_key_values is not None:
+            key, value = past_key_values.update(key, value, self.layer_idx)
+        return self.attend(hidden_states, key, value, attention_mask, **kwargs)
+
+
+class VanillaTransformerCausalSelfAttention(VanillaTransformerSelfAttention):
+    """The decoder's self-attention, in which no position sees a later one (section 3.2.3)."""
+
+    is_causal = True
+
+
+class VanillaTransformerCrossAttention(VanillaTransformerAttention):
+    """Attention of the decoder's queries to the encoder's output (section 3.2.3)."""
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        past_key_values: EncoderDecoderCache | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        if past_key_values is None:
+            key, value = self.keys_and_values(encoder_hidden_states)
+        elif past_key_values.is_updated.get(self.layer_idx):  # the source does not change while the target grows
+            layer = past_key_values.cross_attention_cache.layers[self.layer_idx]
+            key, value = layer.keys, layer.values
+        else:
+            key, value = self.keys_and_values(encoder_hidden_states)
+            key, value = past_key_values.cross_attention_cache.update(key, value, self.layer_idx)
+            past_key_values.is_updated[self.layer_idx] = True
+        return self.attend(hidden_states, key, value, attention_mask, **kwargs)
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Feed-forward and layers (sections 3.1 and 3.3)
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+class VanillaTransformerFeedForward(nn.Module):
+    """Position-wise feed-forward network: max(0, x W_1 + b_1) W_2 + b_2 (equation 2)."""
+
+    def __init__(self, config: VanillaTransformerConfig, ffn_dim: int):
+        super().__init__()
+        self.fc1 = nn.Linear(config.d_model, ffn_dim)
+        self.fc2 = nn.Linear(ffn_dim, config.d_model)
+        self.activation_fn = ACT2FN[config.activation_function]
+        self.dropout = config.activation_dropout
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        hidden_states = self.activation_fn(self.fc1(hidden_states))  # (batch, length, d_ff)
+        hidden_states = nn.functional.dropout(hidden_states, p=self.dropout, training=self.training)
+        return self.fc2(hidden_states)
+
+
+class VanillaTransformerResidualNorm(nn.LayerNorm):
+    """What surrounds every sub-layer: LayerNorm(x + Dropout(Sublayer(x))) (sections 3.1 and 5.4)."""
+
+    def __init__(self, config: VanillaTransformerConfig):
+        super().__init__(config.d_model, eps=config.layer_norm_eps)
+        self.dropout = config.dropout
+
+    def forward(self, residual: torch.Tensor, sublayer_output: torch.Tensor) -> torch.Tensor:
+        sublayer_output = nn.functional.dropout(sublayer_output, p=self.dropout, training=self.training)
+        return super().forward(residual + sublayer_output)
+
+
+class VanillaTransformerEncoderLayer(GradientCheckpointingLayer):
+    """One of the encoder's N layers: self-attention, then feed-forward."""
+
+    def __init__(self, config: VanillaTransformerConfig):
+        super().__init__()
+        self.self_attn = VanillaTransformerSelfAttention(config, config.encoder_attention_heads)
+        self.self_attn_layer_norm = VanillaTransformerResidualNorm(config)
+        self.feed_forward = VanillaTransformerFeedForward(config, config.encoder_ffn_dim)
+        self.feed_forward_layer_norm = VanillaTransformerResidualNorm(config)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> torch.Tensor:
+        """Returns the layer's output, (batch, source length, d_model) as its input."""
+        attended, _ = self.self_attn(hidden_states, attention_mask, **kwargs)
+        hidden_states = self.self_attn_layer_norm(hidden_states, attended)
+        return self.feed_forward_layer_norm(hidden_states, self.feed_forward(hidden_states))
+
+
+class VanillaTransformerDecoderLayer(GradientCheckpointingLayer):
+    """One of the decoder's N layers: masked self-attention, attention to the encoder's output, then feed-forward."""
+
+    def __init__(self, config: VanillaTransformerConfig, layer_idx: int):
+        super().__init__()
+        heads = config.decoder_attention_heads
+        self.self_attn = VanillaTransformerCausalSelfAttention(config, heads, layer_idx)
+        self.self_attn_layer_norm = VanillaTransformerResidualNorm(config)
+        self.encoder_attn = VanillaTransformerCrossAttention(config, heads, layer_idx)
+        self.encoder_attn_layer_norm = VanillaTransformerResidualNorm(config)
+        self.feed_forward = VanillaTransformerFeedForward(config, config.decoder_ffn_dim)
+        self.feed_forward_layer_norm = VanillaTransformerResidualNorm(config)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        encoder_attention_mask: torch.Tensor | None = None,
+        past_key_values: EncoderDecoderCache | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> torch.Tensor:
+        """Returns the layer's output, (batch, target length, d_model) as its input."""
+        past_target = past_key_values.self_attention_cache if past_key_values is not None else None
+        attended, _ = self.self_attn(hidden_states, attention_mask, past_target, **kwargs)
+        hidden_states = self.self_attn_layer_norm(hidden_states, attended)
+        attended, _ = self.encoder_attn(
+            hidden_states, encoder_hidden_states, encoder_attention_mask, past_key_values, **kwargs
+        )
+        hidden_states = self.encoder_attn_layer_norm(hidden_states, attended)
+        return self.feed_forward_layer_norm(hidden_states, self.feed_forward(hidden_states))
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Encoder, decoder, model (section 3.1)
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+class VanillaTransformerPreTrainedModel(PreTrainedModel):
+    """What all models of this file share: how weights begin, and which of transformers' abilities they have."""
+
+    config_class = VanillaTransformerConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["VanillaTransformerEncoderLayer", "VanillaTransformerDecoderLayer"]
+    _skip_keys_device_placement = ["past_key_values"]
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _can_compile_fullgraph = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module):
+        """
+        Xavier-uniform projections, those of queries, keys and values narrower by 1 / sqrt(2), as if drawn as one fused
+        matrix; embeddings from N(0, 1 / d_model), so that they have variance 1 once scaled (the paper gives none).
+        """
+        if isinstance(module, nn.Linear):
+            init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+        elif isinstance(module, VanillaTransformerAttention):
+            for projection in (module.q_proj, module.k_proj, module.v_proj):
+                init.xavier_uniform_(projection.weight, gain=1 / math.sqrt(2))
+        elif isinstance(module, nn.Embedding):
+            init.normal_(module.weight, std=self.config.d_model**-0.5)
+        elif isinstance(module, nn.LayerNorm):
+            init.ones_(module.weight)
+            init.zeros_(module.bias)
+        elif isinstance(module, VanillaTransformerForConditionalGeneration):
+            # The projection before the softmax begins like the embeddings, whether or not it is tied to them.
+            init.normal_(module.lm_head.weight, std=self.config.d_model**-0.5)
+
+    def save_pretrained(self, save_directory, **kwargs):
+        """As transformers' own; the configuration also names the class for every Auto class the code can serve."""
+        if self._auto_class is not None:
+            module = type(self).__module__.split(".")[-1]
+            self.config.auto_map = getattr(self.config, "auto_map", None) or {}
+            self.config.auto_map.update(
+                AutoModel=f"{module}.VanillaTransformerModel",
+                AutoModelForSeq2SeqLM=f"{module}.VanillaTransformerForConditionalGeneration",
+            )
+        super().save_pretrained(save_directory, **kwargs)
+
+
+class VanillaTransformerStack(VanillaTransformerPreTrainedModel):
+    """What encoder and decoder share: the way from tokens to the first layer's input (sections 3.4 and 3.5)."""
+
+    def __init__(self, config: VanillaTransformerConfig):
+        super().__init__(config)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model)
+        self.embed_positions = POSITIONS[config.position_embedding_type](config)
+        self.gradient_checkpointing = False
+
+    def embed(self, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -> torch.Tensor:
+        """
+        Returns the token embeddings (batch, length, d_model), before scaling: those of `input_ids` (batch, length), or
+        `inputs_embeds` as they are. Exactly one of the two must be given.
+        """
+        if (input_ids is None) == (inputs_embeds is None):
+            given = "neither" if input_ids is None else "both"
+            raise ValueError(f"Give token ids or their embeddings, exactly one of the two; {given} was given.")
+        return self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+
+    def first_layer_input(self, embeddings: torch.Tensor, offset: torch.Tensor | int = 0) -> torch.Tensor:
+        """
+        Returns Dropout(embeddings * sqrt(d_model) + positions), (batch, length, d_model), for positions that begin at
+        `offset`.
+        """
+        positions = torch.arange(embeddings.shape[1], device=embeddings.device) + offset
+        hidden_states = embeddings * math.sqrt(self.config.d_model)
+        hidden_states = hidden_states + self.embed_positions(positions, dtype=embeddings.dtype)
+        return nn.functional.dropout(hidden_states, p=self.config.dropout, training=self.training)
+
+
+class VanillaTransformerEncoder(VanillaTransformerStack):
+    """The encoder: N layers over the source."""
+
+    main_input_name = "input_ids"
+    _can_record_outputs = {
+        "hidden_states": VanillaTransformerEncoderLayer,
+        "attentions": VanillaTransformerSelfAttention,
+    }
+
+    def __init__(self, config: VanillaTransformerConfig):
+        super().__init__(config)
+        self.layers = nn.ModuleList(VanillaTransformerEncoderLayer(config) for _ in range(config.encoder_layers))
+        self.post_init()
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> BaseModelOutput:
+        """
+        Encodes `input_ids` (batch, source length). `attention_mask` (batch, source length) is 1 at tokens and 0 at
+        padding. Returns `last_hidden_state` (batch, source length, d_model).
+        """
+        embeddings = self.embed(input_ids, inputs_embeds)
+        hidden_states = self.first_layer_input(embeddings)
+        attention_mask = create_bidirectional_mask(
+            config=self.config, inputs_embeds=embeddings, attention_mask=attention_mask
+        )
+        for layer in self.layers:
+            hidden_states = layer(hidden_states, attention_mask, **kwargs)
+        return BaseModelOutput(last_hidden_state=hidden_states)
+
+
+class VanillaTransformerDecoder(VanillaTransformerStack):
+    """The decoder: N layers over the target so far, each attending to the encoder's output."""
+
+    main_input_name = "input_ids"
+    _can_record_outputs = {
+        "hidden_states": VanillaTransformerDecoderLayer,
+        "attentions": OutputRecorder(VanillaTransformerCausalSelfAttention, index=1),
+        "cross_attentions": OutputRecorder(VanillaTransformerCrossAttention, index=1),
+    }
+
+    def __init__(self, config: VanillaTransformerConfig):
+        super().__init__(config)
+        self.layers = nn.ModuleList(VanillaTransformerDecoderLayer(config, i) for i in range(config.decoder_layers))
+        self.post_init()
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        encoder_hidden_states: torch.FloatTensor | None = None,
+        encoder_attention_mask: torch.Tensor | None = None,
+        past_key_values: EncoderDecoderCache | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> BaseModelOutputWithPastAndCrossAttentions:
+        """
+        Decodes `input_ids` (batch, target length), which follow on what `past_key_values` holds.
+        `encoder_hidden_states` is (batch, source length, d_model) and `encoder_attention_mask` (batch, source length)
+        its mask; `attention_mask` (batch, past and present length) is 0 at target padding. Returns `last_hidden_state`
+        (batch, target length, d_model) and, with `use_cache`, the grown `past_key_values`.
+        """
+        if encoder_hidden_states is None:
+            raise ValueError("The decoder attends to the encoder's output: give encoder_hidden_states.")
+        embeddings = self.embed(input_ids, inputs_embeds)
+        if past_key_values is None and use_cache:
+            past_key_values = EncoderDecoderCache(DynamicCache(config=self.config), DynamicCache(config=self.config))
+        offset = past_key_values.get_seq_length() if past_key_values is not None else 0
+        hidden_states = self.first_layer_input(embeddings, offset)
+        attention_mask = create_causal_mask(
+            config=self.config,
+            inputs_embeds=embeddings,
+            attention_mask=attention_mask,
+            past_key_values=past_key_values.self_attention_cache if past_key_values is not None else None,
+        )
+        encoder_attention_mask = create_bidirectional_mask(
+            config=self.config,
+            inputs_embeds=embeddings,
+            attention_mask=encoder_attention_mask,
+            encoder_hidden_states=encoder_hidden_states,
+        )
+        for layer in self.layers:
+            hidden_states = layer(
+                hidden_states,
+                encoder_hidden_states,
+                attention_mask,
+                encoder_attention_mask,
+                past_key_values=past_key_values,
+                **kwargs,
+            )
+        return BaseModelOutputWithPastAndCrossAttentions(
+            last_hidden_state=hidden_states, past_key_values=past_key_values
+        )
+
+
+class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
+    """
+    Encoder and decoder without the projection onto the vocabulary.
+
+    Example:
+
+        >>> import torch
+        >>> from modeling_vanilla_transformer import VanillaTransformerModel, named_configuration
+        >>> model = VanillaTransformerModel(named_configuration("miniature"))
+        >>> source, target = torch.tensor([[5, 6, 7, 1]]), torch.tensor([[2, 8, 9]])
+        >>> tuple(model(input_ids=source, decoder_input_ids=target).last_hidden_state.shape)
+        (1, 3, 32)
+    """
+
+    _tied_weights_keys = {"decoder.embed_tokens.weight": "encoder.embed_tokens.weight"}
+
+    def __init__(self, config: VanillaTransformerConfig):
+        super().__init__(config)
+        self.encoder = VanillaTransformerEncoder(config)
+        self.decoder = VanillaTransformerDecoder(config)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Returns the source embedding, which is also the target's when the embeddings are tied."""
+        return self.encoder.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Embedding):
+        self.encoder.embed_tokens = value
+        if self.config.tie_word_embeddings:
+            self.decoder.embed_tokens = value
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        decoder_input_ids: torch.LongTensor | None = None,
+        decoder_attention_mask: torch.Tensor | None = None,
+        encoder_outputs: BaseModelOutput | tuple | None = None,
+        past_key_values: EncoderDecoderCache | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        decoder_inputs_embeds: torch.FloatTensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> Seq2SeqModelOutput:
+        """
+        Runs both stacks. The source is `input_ids` (batch, source length) or its embeddings, with `attention_mask`
+        0 at padding, or the encoder's finished `encoder_outputs`; the target is `decoder_input_ids` (batch, target
+        length), which begin with the start token. Returns the decoder's `last_hidden_state` (batch, target length,
+        d_model), the encoder's, the cache, and with `output_attentions` or `output_hidden_states` those of each layer.
+        """
+        if encoder_outputs is None:
+            encoder_outputs = self.encoder(
+                input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds, **kwargs
+            )
+        elif not isinstance(encoder_outputs, BaseModelOutput):
+            encoder_outputs = BaseModelOutput(*encoder_outputs)
+
+        decoder_outputs = self.decoder(
+            input_ids=decoder_input_ids,
+            attention_mask=decoder_attention_mask,
+            encoder_hidden_states=encoder_outputs.last_hidden_state,
+            encoder_attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            inputs_embeds=decoder_inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        return Seq2SeqModelOutput(
+            last_hidden_state=decoder_outputs.last_hidden_state,
+            past_key_values=decoder_outputs.past_key_values,
+            decoder_hidden_states=decoder_outputs.hidden_states,
+            decoder_attentions=decoder_outputs.attentions,
+            cross_attentions=decoder_outputs.cross_attentions,
+            encoder_last_hidden_state=encoder_outputs.last_hidden_state,
+            encoder_hidden_states=encoder_outputs.hidden_states,
+            encoder_attentions=encoder_outputs.attentions,
+        )
+
+
+# ----------------------------------------------------------------------------------------------------------------------
+# Language-model head (section 3.4)
+# ----------------------------------------------------------------------------------------------------------------------
+
+
+class VanillaTransformerForConditionalGeneration(
+    VanillaTransformerPreTrainedModel, VanillaTransformerGenerationMixin, GenerationMixin
+):
+    """
+    The paper's model: encoder, decoder and the projection onto the vocabulary, for training and translating.
+
+    Example:
+
+        >>> import torch
+        >>> from modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration, named_configuration
+        >>> model = VanillaTransformerForConditionalGeneration(named_configuration("miniature"))
+        >>> source, labels = torch.tensor([[5, 6, 7, 1]]), torch.tensor([[8, 9, 1]])
+        >>> tuple(model(input_ids=source, labels=labels).logits.shape)
+        (1, 3, 64)
+    """
+
+    _tied_weights_keys = {
+        "model.decoder.embed_tokens.weight": "model.encoder.embed_tokens.weight",
+        "lm_head.weight": "model.encoder.embed_tokens.weight",
+    }
+
+    def __init__(self, config: VanillaTransformerConfig):
+        super().__init__(config)
+        self.model = VanillaTransformerModel(config)
+        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.loss_function = label_smoothed_cross_entropy
+        self.post_init()
+
+    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
+        """As transformers' own; a target embedding of its own (untied) is resized along with the source's."""
+        source = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
+        decoder = self.model.decoder
+        if decoder.embed_tokens.num_embeddings != source.num_embeddings:
+            decoder.embed_tokens = self._get_resized_embeddings(decoder.embed_tokens, source.num_embeddings)
+        return source
+
+    def prepare_decoder_input_ids_from_labels(self, labels: torch.Tensor) -> torch.Tensor:
+        """Returns the decoder's input for `labels`, both (batch, target length)."""
+        return shift_right(labels, self.config.pad_token_id, self.config.decoder_start_token_id)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        decoder_input_ids: torch.LongTensor | None = None,
+        decoder_attention_mask: torch.Tensor | None = None,
+        encoder_outputs: BaseModelOutput | tuple | None = None,
+        past_key_values: EncoderDecoderCache | None = None,
+        inputs_embeds: torch.FloatTensor | None = None,
+        decoder_inputs_embeds: torch.FloatTensor | None = None,
+        labels: torch.LongTensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        label_smoothing: float = 0.0,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> Seq2SeqLMOutput:
+        """
+        As [`VanillaTransformerModel`], with `logits` (batch, target length, vocabulary) on top.
+
+        Args:
+            labels (`torch.LongTensor` of shape (batch, target length), *optional*):
+                The target, with its end-of-sentence token and without a start token; -100 does not count. Without
+                `decoder_input_ids`, the decoder reads the labels shifted right.
+            logits_to_keep (`int` or `torch.Tensor`, defaults to 0):
+                Compute logits for the last so many target positions, or for the positions in a 1-D tensor; 0 for all.
+                Not together with `labels`.
+            label_smoothing (`float`, defaults to 0):
+                Epsilon of the loss (section 5.4). Training takes 0.1; evaluation leaves it at 0.
+            num_items_in_batch (`torch.Tensor` or `int`, *optional*):
+                What the summed loss is divided by, in place of the labels that count: the target tokens of the whole
+                update, when this batch is a part of it.
+
+        Raises:
+            ValueError: neither or both of ids and embeddings are given, `logits_to_keep` stands beside `labels`, or
+                a learned position is beyond the table.
+        """
+        if labels is not None:
+            if not isinstance(logits_to_keep, int) or logits_to_keep != 0:
+                raise ValueError("logits_to_keep drops positions that the loss needs: leave it out beside labels.")
+            if decoder_input_ids is None and decoder_inputs_embeds is None:
+                decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
+            if use_cache is None:  # a target that is known needs no cache
+                use_cache = False
+
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            decoder_input_ids=decoder_input_ids,
+            decoder_attention_mask=decoder_attention_mask,
+            encoder_outputs=encoder_outputs,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            decoder_inputs_embeds=decoder_inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits = self.lm_head(outputs.last_hidden_state[:, kept])
+
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(
+                logits=logits,
+                labels=labels,
+                vocab_size=self.config.vocab_size,
+                label_smoothing=label_smoothing,
+                num_items_in_batch=num_items_in_batch,
+            )
+        return Seq2SeqLMOutput(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            decoder_hidden_states=outputs.decoder_hidden_states,
+            decoder_attentions=outputs.decoder_attentions,
+            cross_attentions=outputs.cross_attentions,
+            encoder_last_hidden_state=outputs.encoder_last_hidden_state,
+            encoder_hidden_states=outputs.encoder_hidden_states,
+            encoder_attentions=outputs.encoder_attentions,
+        )
+
+
+__all__ = [
+    "VanillaTransformerForConditionalGeneration",
+    "VanillaTransformerModel",
+    "VanillaTransformerPreTrainedModel",
+]
