@@ -23,8 +23,8 @@ import modeling_vanilla_transformer  # noqa: F401  (registers the Auto classes)
 def cross_attention_figure(model, tokenizer, sentence: str, layer: int = -1) -> Figure:
     """
     Returns a figure of the decoder's attention to the source while the model translates `sentence`: a row for each
-    token of the translation, in the moment when it is predicted, and a column for each token of the source; the weights
-    are the mean over the heads of `layer` (section 3.2.3), so that each row sums to 1.
+    token of the translation, at the moment when it is predicted, and a column for each token of the source. The
+    weights are the mean over the heads of `layer` (section 3.2.3), so that each row sums to 1.
 
     Raises:
         ValueError: the sentence is empty, or the model has no such layer.
@@ -33,13 +33,11 @@ def cross_attention_figure(model, tokenizer, sentence: str, layer: int = -1) -> 
         raise ValueError("There is nothing to draw: the sentence is empty.")
     layers = model.config.decoder_layers
     if not -layers <= layer < layers:
-        raise ValueError(
-            f"layer={layer}: the decoder has layers 0 to {layers - 1} (or -{layers} to -1, from the end)."
-        )
+        raise ValueError(f"layer={layer}: the decoder has layers 0 to {layers - 1} (or -{layers} to -1).")
     source = tokenizer(sentence, return_tensors="pt").to(model.device)
     translation = model.generate(**source)
 
-    # One pass over the finished translation gives the weights of every step; of the back ends, only eager returns them.
+    # One pass over the finished translation gives the weights of every step; only eager attention returns them.
     implementation = model.config._attn_implementation
     model.set_attn_implementation("eager")
     weights = model(**source, decoder_input_ids=translation[:, :-1], output_attentions=True).cross_attentions[layer]
@@ -58,15 +56,13 @@ def cross_attention_figure(model, tokenizer, sentence: str, layer: int = -1) -> 
     axes.xaxis.set_label_position("top")
     axes.set_ylabel("translation")
     axes.tick_params(length=0)
-    axes.set_title(
-        f"Attention of the translation to the source, decoder layer {layer % layers + 1} of {layers}", pad=12
-    )
+    axes.set_title(f"Attention to the source, decoder layer {layer % layers + 1} of {layers}", pad=12)
     figure.colorbar(image, ax=axes, label="weight, mean of the heads", shrink=0.8)
     return figure
 
 
 def _labels(tokenizer, ids: torch.Tensor) -> list[str]:
-    """Returns what stands on the axes for token `ids` (length,): the tokens' text, a dot where a blank is part of it."""
+    """Returns what stands on the axes for token `ids` (length,): the tokens' text, with dots for blanks."""
     return [tokenizer.decode([token_id]).replace(" ", "\N{MIDDLE DOT}") for token_id in ids.tolist()]
 
 
@@ -76,9 +72,7 @@ def main() -> None:
     parser.add_argument("model", help="a saved model's folder, or its name on the Hub")
     parser.add_argument("sentence", help="a sentence in the model's source language")
     parser.add_argument("-o", "--output", type=Path, default=Path("cross_attention.png"), help="the file to write")
-    parser.add_argument(
-        "--layer", type=int, default=-1, help="the decoder's layer, counted from 0 (default: the last)"
-    )
+    parser.add_argument("--layer", type=int, default=-1, help="the decoder's layer, from 0 (default: the last)")
     options = parser.parse_args()
     try:
         model = AutoModelForSeq2SeqLM.from_pretrained(options.model).eval()

@@ -115,10 +115,10 @@ class VanillaTransformerConfig(PreTrainedConfig):
             heads = getattr(self, name)
             if (self.d_k is None or self.d_v is None) and self.d_model % heads:
                 raise ValueError(
-                    f"{name}={heads} does not divide d_model={self.d_model}: choose a divisor of d_model, or give both "
-                    f"d_k (now {self.d_k}) and d_v (now {self.d_v})."
+                    f"{name}={heads} does not divide d_model={self.d_model}: choose a divisor of d_model, or give "
+                    f"both d_k (now {self.d_k}) and d_v (now {self.d_v})."
                 )
-        if self.layer_norm_eps <= 0:
+        if not self.layer_norm_eps > 0:
             raise ValueError(f"layer_norm_eps={self.layer_norm_eps}: it must be above 0 (1e-6 is usual).")
 
     def validate_dropouts(self):

@@ -1,9 +1,9 @@
 # Copyright (2026) The vanilla-transformer authors. Licensed under the Apache License, Version 2.0.
-"""Decoding as in the paper's section 6.1: beam search with the length penalty of Wu et al. and a limit by source length.
+"""Decoding as in the paper's section 6.1: beam search with Wu et al.'s length penalty and a limit by source length.
 
 Two keys of the generation configuration, beside transformers' own, choose it, and are saved and loaded with the model:
-`length_penalty_type` ("wu" for the paper's penalty, "power" for transformers') and `max_length_offset` (a translation has
-at most so many tokens more than its source). [`paper_generation_config`] sets both to the paper's values.
+`length_penalty_type` ("wu" for the paper's penalty, "power" for transformers') and `max_length_offset` (a translation
+has at most so many tokens more than its source). [`paper_generation_config`] sets both to the paper's values.
 """
 
 import copy
@@ -13,12 +13,17 @@ import torch
 from transformers import GenerationConfig, PreTrainedConfig
 from transformers.generation import (
     GenerateBeamEncoderDecoderOutput,
+    GenerationMixin,
     LogitsProcessorList,
     StoppingCriteria,
     StoppingCriteriaList,
 )
 
 LENGTH_PENALTY_TYPES = ("wu", "power")
+
+# The score of beams that must not win, yet finite: where constraints leave fewer hypotheses than are to be returned,
+# these fill the places, as in transformers' search.
+OUT_OF_THE_RUNNING = -1e9
 
 
 def paper_generation_config(
@@ -45,8 +50,8 @@ def paper_generation_config(
 
 def wu_length_penalty(length: torch.Tensor | int, alpha: float) -> torch.Tensor | float:
     """
-    Returns lp(Y) = ((5 + |Y|) / 6)^alpha, by which a hypothesis's log-probability is divided (Wu et al., 2016, equation
-    14); `length` |Y| counts the generated tokens with the end of sentence and without the start.
+    Returns lp(Y) = ((5 + |Y|) / 6)^alpha, by which a hypothesis's log-probability is divided (Wu et al., 2016,
+    equation 14); `length` |Y| counts the generated tokens, the end of sentence included and the start not.
     """
     return ((5 + length) / 6) ** alpha
 
@@ -66,7 +71,7 @@ class SourceLengthCriteria(StoppingCriteria):
         return length - self.prompt_length >= limits.to(input_ids.device)
 
 
-class VanillaTransformerGenerationMixin:
+class VanillaTransformerGenerationMixin(GenerationMixin):
     """Gives `generate` the paper's length penalty and length limit; everything else of it is transformers' own."""
 
     def generate(
@@ -78,7 +83,8 @@ class VanillaTransformerGenerationMixin:
         **kwargs,
     ):
         """
-        As transformers' `generate`, which takes two more settings here, as arguments or in the generation configuration:
+        As transformers' `generate`, except that without an `attention_mask` the source's padding is masked, and with
+        two more settings, as arguments or in the generation configuration:
 
         Args:
             length_penalty_type (`str`, *optional*):
@@ -89,12 +95,12 @@ class VanillaTransformerGenerationMixin:
                 given with the call or its `generation_config` overrule it.
 
         Raises:
-            ValueError: an unknown `length_penalty_type`, a negative `max_length_offset`, or the paper's penalty asked
-                of beam sampling, which does not have it.
+            ValueError: an unknown `length_penalty_type`, a negative `max_length_offset`, or the paper's penalty beside
+                what its search does not do: beam sampling, groups of beams, a streamer, `synced_gpus`.
         """
 
         def setting(name: str, default: Any = None) -> Any:
-            """The setting's value by transformers' precedence: the call, its configuration, the model's configuration."""
+            """The setting's value by transformers' precedence: the call, its configuration, the model's."""
             if kwargs.get(name) is not None:
                 return kwargs[name]
             for config in (generation_config, self.generation_config):
@@ -105,19 +111,34 @@ class VanillaTransformerGenerationMixin:
         penalty_type = setting("length_penalty_type", "power")
         if penalty_type not in LENGTH_PENALTY_TYPES:
             raise ValueError(
-                f"length_penalty_type={penalty_type!r}: it must be one of {', '.join(map(repr, LENGTH_PENALTY_TYPES))}."
+                f"length_penalty_type={penalty_type!r}: it must be one of "
+                f"{', '.join(map(repr, LENGTH_PENALTY_TYPES))}."
             )
         offset = setting("max_length_offset")
-        beams, sampled = setting("num_beams", 1), setting("do_sample", False)
-        own_limit = any(kwargs.get(name) is not None for name in ("max_new_tokens", "max_length")) or (
-            generation_config is not None
-            and (generation_config.max_new_tokens is not None or generation_config.max_length is not None)
+        if offset is not None and offset < 0:
+            raise ValueError(f"max_length_offset={offset}: it must be at least 0.")
+        paper_search = penalty_type == "wu" and setting("num_beams", 1) > 1 and kwargs.get("custom_generate") is None
+        if paper_search:
+            unknown = {"do_sample": setting("do_sample"), "num_beam_groups": setting("num_beam_groups", 1) > 1}
+            unknown |= {name: kwargs.get(name) for name in ("streamer", "synced_gpus")}
+            for name in (name for name, given in unknown.items() if given):
+                raise ValueError(
+                    f"{name}: the beam search with the paper's length penalty does not do this. Leave it out, or give "
+                    f'length_penalty_type="power" for transformers\' own search, or num_beams=1.'
+                )
+            kwargs["custom_generate"] = beam_search
+        for name in ("length_penalty_type", "max_length_offset"):
+            kwargs.pop(name, None)
+
+        input_ids = inputs if inputs is not None else kwargs.get("input_ids")
+        if input_ids is not None and kwargs.get("attention_mask") is None:
+            kwargs["attention_mask"] = (input_ids != self.config.pad_token_id).long()
+        limited = any(
+            kwargs.get(name) is not None or getattr(generation_config, name, None) is not None
+            for name in ("max_new_tokens", "max_length")
         )
-        kwargs.pop("length_penalty_type", None)
-        if kwargs.pop("max_length_offset", None) is not None or (offset is not None and not own_limit):
-            if offset < 0:
-                raise ValueError(f"max_length_offset={offset}: it must be at least 0.")
-            limits = self._source_lengths(inputs, kwargs) + offset
+        if offset is not None and not limited:
+            limits = self._source_lengths(kwargs) + offset
             if generation_config is None:
                 kwargs["max_new_tokens"] = int(limits.max())
             else:  # transformers takes settings from one place only, and the caller's object is not ours to change
@@ -126,13 +147,6 @@ class VanillaTransformerGenerationMixin:
             stopping_criteria = StoppingCriteriaList(stopping_criteria or [])
             stopping_criteria.append(SourceLengthCriteria(limits))
 
-        if penalty_type == "wu" and beams > 1 and kwargs.get("custom_generate") is None:
-            if sampled:
-                raise ValueError(
-                    'Beam sampling knows transformers\' length penalty only: give length_penalty_type="power", or '
-                    "do_sample=False for the paper's search."
-                )
-            kwargs["custom_generate"] = beam_search
         return super().generate(
             inputs,
             generation_config=generation_config,
@@ -141,13 +155,11 @@ class VanillaTransformerGenerationMixin:
             **kwargs,
         )
 
-    def _source_lengths(self, inputs: torch.Tensor | None, kwargs: dict[str, Any]) -> torch.Tensor:
+    @staticmethod
+    def _source_lengths(kwargs: dict[str, Any]) -> torch.Tensor:
         """Returns the number of source tokens, end of sentence included, of each sentence (sentences,)."""
         if kwargs.get("attention_mask") is not None:
             return kwargs["attention_mask"].sum(dim=-1)
-        input_ids = inputs if inputs is not None else kwargs.get("input_ids")
-        if input_ids is not None:
-            return (input_ids != self.config.pad_token_id).sum(dim=-1)
         states = kwargs["inputs_embeds"] if kwargs.get("inputs_embeds") is not None else kwargs["encoder_outputs"][0]
         return torch.full(states.shape[:1], states.shape[1], device=states.device)
 
@@ -193,7 +205,7 @@ def beam_search(
     history = torch.empty(sentences, beams, 0, dtype=torch.long, device=device)  # the row each token came from
     finished = torch.full((sentences, beams, max_length), pad_token_id, device=device)
     finished_history = torch.full((sentences, beams, max_length - prompt_length), -1, device=device)
-    running_scores = finished_scores = None
+    running_scores = finished_scores = torch.empty(0)
     collected: dict[str, list] = {"scores": [], "logits": [], "decoder_attentions": [], "cross_attentions": []}
     collected["decoder_hidden_states"] = []
     seen = 0  # target tokens whose keys and values are in the cache
@@ -216,9 +228,9 @@ def beam_search(
         logits = outputs.logits[:, -1].to(torch.promote_types(outputs.logits.dtype, torch.float32))
         log_probs = logits_processor(rows, logits.log_softmax(dim=-1))  # (sentences * beams, vocabulary)
         vocabulary = log_probs.shape[-1]
-        if running_scores is None:  # all beams begin alike, so only the first may speak
-            running_scores = log_probs.new_full((sentences, beams), -torch.inf)
-            finished_scores = running_scores.clone()
+        if not running_scores.numel():  # all beams begin alike, so only the first may speak
+            finished_scores = log_probs.new_full((sentences, beams), -torch.inf)
+            running_scores = log_probs.new_full((sentences, beams), OUT_OF_THE_RUNNING)
             running_scores[:, 0] = 0
         if collects:
             collected["scores"].append(log_probs)
@@ -249,7 +261,7 @@ def beam_search(
         running_scores, best = scores.masked_fill(ends, -torch.inf).topk(beams)
         running, history = _take(extended, best), _take(extended_history, best)
 
-        # A score can only fall while its penalty grows, so the bounds are the penalties at the shortest and longest end.
+        # A log-probability can only fall, and the penalty is monotonic: no end beats the better of these two.
         nearest = float(wu_length_penalty(length - prompt_length + 1, alpha))
         bound = torch.maximum(running_scores[:, 0] / nearest, running_scores[:, 0] / longest)
         done = finished_scores[:, returned - 1] >= bound

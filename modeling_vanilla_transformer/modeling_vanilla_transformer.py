@@ -1,9 +1,9 @@
 # Copyright (2026) The vanilla-transformer authors. Licensed under the Apache License, Version 2.0.
 """The Transformer of *Attention Is All You Need* (Vaswani et al., 2017), in reading order.
 
-Positions, attention, feed-forward, layers, encoder, decoder, model, language-model head. Sections, equations and tables
-named in this file are the paper's. Shape comments use its symbols: h heads, d_k and d_v the widths of a head's keys and
-values, d_ff the inner width of the feed-forward network.
+Positions, attention, feed-forward, layers, encoder, decoder, model, language-model head. Sections, equations and
+tables named in this file are the paper's. Shape comments use its symbols: h heads, d_k and d_v the widths of a head's
+keys and values, d_ff the inner width of the feed-forward network.
 """
 
 import math
@@ -40,8 +40,8 @@ FLASH_MAX_HEAD_WIDTH = 256
 
 def shift_right(labels: torch.Tensor, pad_token_id: int, decoder_start_token_id: int) -> torch.Tensor:
     """
-    Returns the decoder's input for `labels`: the same tokens one position to the right, after the start token (section
-    3.1: "output embeddings are offset by one position"). Both are (batch, target length); ignored labels become padding.
+    Returns the decoder's input for `labels`, both (batch, target length): the same tokens one position to the right,
+    behind the start token (section 3.1). Ignored labels become padding.
     """
     shifted = labels.roll(1, dims=-1)
     shifted[:, 0] = decoder_start_token_id
@@ -83,17 +83,17 @@ def label_smoothed_cross_entropy(
     return loss / num_items_in_batch
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------------------------------
 # Positions (section 3.5)
-# ----------------------------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 class VanillaTransformerSinusoidalPositions(nn.Module):
     """
     The paper's position signals: PE(pos, 2i) = sin(pos / 10000^(2i / d_model)), PE(pos, 2i + 1) = cos(the same).
 
-    They are computed from the positions at every call, so they reach any length, need no memory, and stay exact whatever
-    precision the weights are loaded in.
+    They are computed from the positions at every call, so they reach any length, need no memory, and stay exact in
+    whatever precision the weights are loaded.
     """
 
     def __init__(self, config: VanillaTransformerConfig):
@@ -129,15 +129,15 @@ class VanillaTransformerLearnedPositions(nn.Embedding):
         return super().forward(positions).to(dtype)
 
 
-POSITIONS = {
+POSITIONS: dict[str, type[nn.Module]] = {
     "sinusoidal": VanillaTransformerSinusoidalPositions,
     "learned": VanillaTransformerLearnedPositions,
 }
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------------------------------
 # Attention (section 3.2)
-# ----------------------------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 def eager_attention_forward(
@@ -165,8 +165,8 @@ def eager_attention_forward(
 class VanillaTransformerAttention(nn.Module):
     """
     Multi-head attention: Concat(head_1, ..., head_h) W^O with head_i = Attention(Q W_i^Q, K W_i^K, V W_i^V) (section
-    3.2.2). All heads' W^Q stand side by side in `q_proj`, and so on; there are no biases. Subclasses say where queries,
-    keys and values come from.
+    3.2.2). All heads' W^Q stand side by side in `q_proj`, and so on; there are no biases. Subclasses say where keys
+    and values come from.
     """
 
     is_causal = False  # SDPA takes a missing `is_causal` for True
@@ -183,6 +183,8 @@ class VanillaTransformerAttention(nn.Module):
         self.k_proj = nn.Linear(config.d_model, num_heads * self.d_k, bias=False)
         self.v_proj = nn.Linear(config.d_model, num_heads * self.d_v, bias=False)
         self.out_proj = nn.Linear(num_heads * self.d_v, config.d_model, bias=False)
+        for projection in (self.q_proj, self.k_proj, self.v_proj):
+            projection.xavier_gain = 1 / math.sqrt(2)  # as if the three were drawn as one fused matrix
 
     def split_heads(self, states: torch.Tensor) -> torch.Tensor:
         """(batch, length, h * d) to (batch, h, length, d)"""
@@ -269,9 +271,9 @@ class VanillaTransformerCrossAttention(VanillaTransformerAttention):
         return self.attend(hidden_states, key, value, attention_mask, **kwargs)
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------------------------------
 # Feed-forward and layers (sections 3.1 and 3.3)
-# ----------------------------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 class VanillaTransformerFeedForward(nn.Module):
@@ -357,9 +359,9 @@ class VanillaTransformerDecoderLayer(GradientCheckpointingLayer):
         return self.feed_forward_layer_norm(hidden_states, self.feed_forward(hidden_states))
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------------------------------
 # Encoder, decoder, model (section 3.1)
-# ----------------------------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 class VanillaTransformerPreTrainedModel(PreTrainedModel):
@@ -378,24 +380,18 @@ class VanillaTransformerPreTrainedModel(PreTrainedModel):
     @torch.no_grad()
     def _init_weights(self, module: nn.Module):
         """
-        Xavier-uniform projections, those of queries, keys and values narrower by 1 / sqrt(2), as if drawn as one fused
-        matrix; embeddings from N(0, 1 / d_model), so that they have variance 1 once scaled (the paper gives none).
+        Xavier-uniform projections; embeddings from N(0, 1 / d_model), so that they have variance 1 once scaled, and
+        the projection onto the vocabulary like them. (The paper leaves this open.)
         """
-        if isinstance(module, nn.Linear):
-            init.xavier_uniform_(module.weight)
+        if isinstance(module, nn.Embedding) or (hasattr(self, "lm_head") and module is self.lm_head):
+            init.normal_(module.weight, std=self.config.d_model**-0.5)
+        elif isinstance(module, nn.Linear):
+            init.xavier_uniform_(module.weight, gain=getattr(module, "xavier_gain", 1.0))
             if module.bias is not None:
                 init.zeros_(module.bias)
-        elif isinstance(module, VanillaTransformerAttention):
-            for projection in (module.q_proj, module.k_proj, module.v_proj):
-                init.xavier_uniform_(projection.weight, gain=1 / math.sqrt(2))
-        elif isinstance(module, nn.Embedding):
-            init.normal_(module.weight, std=self.config.d_model**-0.5)
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
-        elif isinstance(module, VanillaTransformerForConditionalGeneration):
-            # The projection before the softmax begins like the embeddings, whether or not it is tied to them.
-            init.normal_(module.lm_head.weight, std=self.config.d_model**-0.5)
 
     def save_pretrained(self, save_directory, **kwargs):
         """As transformers' own; the configuration also names the class for every Auto class the code can serve."""
@@ -594,17 +590,18 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
         length), which begin with the start token. Returns the decoder's `last_hidden_state` (batch, target length,
         d_model), the encoder's, the cache, and with `output_attentions` or `output_hidden_states` those of each layer.
         """
+        encoded: BaseModelOutput = encoder_outputs
         if encoder_outputs is None:
-            encoder_outputs = self.encoder(
+            encoded = self.encoder(
                 input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds, **kwargs
             )
         elif not isinstance(encoder_outputs, BaseModelOutput):
-            encoder_outputs = BaseModelOutput(*encoder_outputs)
+            encoded = BaseModelOutput(*encoder_outputs)
 
         decoder_outputs = self.decoder(
             input_ids=decoder_input_ids,
             attention_mask=decoder_attention_mask,
-            encoder_hidden_states=encoder_outputs.last_hidden_state,
+            encoder_hidden_states=encoded.last_hidden_state,
             encoder_attention_mask=attention_mask,
             past_key_values=past_key_values,
             inputs_embeds=decoder_inputs_embeds,
@@ -617,15 +614,15 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
             decoder_hidden_states=decoder_outputs.hidden_states,
             decoder_attentions=decoder_outputs.attentions,
             cross_attentions=decoder_outputs.cross_attentions,
-            encoder_last_hidden_state=encoder_outputs.last_hidden_state,
-            encoder_hidden_states=encoder_outputs.hidden_states,
-            encoder_attentions=encoder_outputs.attentions,
+            encoder_last_hidden_state=encoded.last_hidden_state,
+            encoder_hidden_states=encoded.hidden_states,
+            encoder_attentions=encoded.attentions,
         )
 
 
-# ----------------------------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------------------------------
 # Language-model head (section 3.4)
-# ----------------------------------------------------------------------------------------------------------------------
+# ---------------------------------------------------------------------------------------------------------------------
 
 
 class VanillaTransformerForConditionalGeneration(

@@ -17,8 +17,8 @@ def configuration_names() -> list[str]:
 
 def named_configuration(name: str) -> VanillaTransformerConfig:
     """
-    Returns the configuration called `name`: "base" and "big" are the paper's models, "table3_a1" to "table3_e" the rows
-    of its Table 3; [`configuration_names`] lists them all.
+    Returns the configuration called `name`: "base" and "big" are the paper's models, "table3_a1" to "table3_e" the
+    rows of its Table 3; [`configuration_names`] lists them all.
 
     Raises:
         ValueError: there is no configuration of this name; the message lists those there are.

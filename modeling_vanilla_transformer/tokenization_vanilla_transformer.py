@@ -101,7 +101,7 @@ class VanillaTransformerTokenizer(TokenizersBackend):
         if normalization not in (None, *NORMALIZERS):
             raise ValueError(f"normalization={normalization!r} is none of {[None, *NORMALIZERS]}")
         # A saved or trained pipeline is taken as it stands; only without one is the pipeline built here.
-        is_new = not any(kwargs.get(name) for name in ("tokenizer_object", "tokenizer_file", "gguf_file"))
+        is_new = not any(kwargs.get(name) for name in ("tokenizer_object", "tokenizer_file"))
         if is_new:
             if vocab is None:
                 tokens = [str(pad_token), str(eos_token), str(bos_token), *BYTE_TOKENS]
@@ -140,7 +140,7 @@ class VanillaTransformerTokenizer(TokenizersBackend):
         Raises:
             ValueError: the folder has no tokenizer.json.
         """
-        if not kwargs.get("tokenizer_file") and not kwargs.get("gguf_file"):
+        if not kwargs.get("tokenizer_file"):
             raise ValueError(f"{cls.__name__} is loaded from tokenizer.json: {kwargs.get('name_or_path')} has none")
         return super().convert_to_native_format(trust_remote_code=True, **kwargs)
 

@@ -1,0 +1,111 @@
+"""The README's code blocks run as they stand, from the checkout and from an installed wheel in a clean environment."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+from modeling_vanilla_transformer import (
+    VanillaTransformerForConditionalGeneration,
+    VanillaTransformerTokenizer,
+    named_configuration,
+    paper_generation_config,
+)
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON_BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.M | re.S)
+
+# What push_to_hub would send is recorded in place of being sent: there is no Hub to reach in a test.
+RECORD_UPLOADS = """\
+import json
+from huggingface_hub import HfApi, RepoUrl
+
+def create_repo(self, repo_id, **kwargs):
+    return RepoUrl(f"https://huggingface.co/{repo_id}")
+
+def create_commit(self, repo_id, operations, **kwargs):
+    with open("uploads.jsonl", "a") as file:
+        file.write(json.dumps([repo_id, sorted(operation.path_in_repo for operation in operations)]) + "\\n")
+
+HfApi.create_repo, HfApi.create_commit = create_repo, create_commit
+"""
+
+
+@pytest.fixture(scope="module")
+def quickstart_model(tmp_path_factory):
+    """A folder with an untrained model in `runs/quickstart/model`, where `make quickstart` leaves a trained one."""
+    folder = tmp_path_factory.mktemp("reader")
+    text = ["The old farmer sees a dog.", "Der alte Bauer sieht einen Hund."] * 2
+    tokenizer = VanillaTransformerTokenizer.train(text, vocab_size=300, show_progress=False)
+    config = named_configuration("miniature")
+    config.vocab_size = len(tokenizer)
+    model = VanillaTransformerForConditionalGeneration(config)
+    model.generation_config = paper_generation_config(config)
+    model.save_pretrained(folder / "runs/quickstart/model")
+    tokenizer.save_pretrained(folder / "runs/quickstart/model")
+    return folder
+
+
+def run_blocks(python: Path | str, folder: Path, environment: dict[str, str]) -> str:
+    """Runs the README's Python blocks one after the other in one process in `folder`; returns what they print."""
+    (folder / "blocks.py").write_text("\n".join([RECORD_UPLOADS, *PYTHON_BLOCKS]), encoding="utf-8")
+    (folder / "uploads.jsonl").unlink(missing_ok=True)
+    finished = subprocess.run(
+        [str(python), "blocks.py"], cwd=folder, env=environment, capture_output=True, text=True, timeout=600
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout
+
+
+def check_blocks(folder: Path, printed: str) -> None:
+    assert printed.rstrip().endswith("63,045,632")
+    assert (folder / "runs/fine-tuned/model/model.safetensors").is_file()
+    assert (folder / "runs/fine-tuned/model/modeling_vanilla_transformer.py").is_file()
+    uploads = (folder / "uploads.jsonl").read_text()
+    for name in ("model.safetensors", "modeling_vanilla_transformer.py", "tokenizer.json"):
+        assert name in uploads
+
+
+def test_the_readme_has_its_blocks():
+    assert len(PYTHON_BLOCKS) == 4
+    for block in PYTHON_BLOCKS:
+        statements = [line for line in block.splitlines() if line.strip() and not line.startswith("#")]
+        assert len(statements) <= 12, block
+
+
+def test_blocks_run_from_the_checkout(quickstart_model):
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    check_blocks(quickstart_model, run_blocks(sys.executable, quickstart_model, environment))
+
+
+def test_blocks_run_from_an_installed_wheel(quickstart_model, tmp_path):
+    """The wheel alone, beside the libraries that are installed anyway, in an environment and folder of its own."""
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True, timeout=300)
+    (wheel,) = tmp_path.glob("*.whl")
+    venv.create(tmp_path / "clean")
+    python = tmp_path / "clean" / "bin" / "python"
+    (site,) = (tmp_path / "clean").glob("lib/python*/site-packages")
+    # The folder's packages, and not what its own .pth files add: the checkout stays out.
+    (site / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HF_HUB_OFFLINE": "1"}
+
+    def where() -> subprocess.CompletedProcess:
+        code = "import modeling_vanilla_transformer as library; print(library.__file__, library.configuration_names())"
+        command = [str(python), "-c", code]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+
+    assert "ModuleNotFoundError" in where().stderr
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(site), str(wheel)]
+    subprocess.run(install, check=True, capture_output=True, timeout=300)
+    installed = {path.name for path in site.iterdir() if path.suffix not in (".dist-info", ".pth")}
+    assert installed == {"modeling_vanilla_transformer"}
+    assert where().stdout.startswith(str(site))
+    assert "'base', 'big'" in where().stdout and "table3_e" in where().stdout
+    check_blocks(quickstart_model, run_blocks(python, quickstart_model, environment))

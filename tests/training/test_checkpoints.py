@@ -1,0 +1,62 @@
+"""Checkpoint folders: complete or not there, listed in order, pruned from the oldest."""
+
+from pathlib import Path
+
+import pytest
+
+from training.checkpoints import list_checkpoints, prune_checkpoints, save_checkpoint, save_folder
+
+
+class Writes:
+    def __init__(self, text, fail=False):
+        self.text, self.fail = text, fail
+
+    def save_pretrained(self, folder):
+        (Path(folder) / "weights").write_text(self.text)
+        if self.fail:
+            raise OSError("No space left on device")
+
+
+def test_checkpoints_are_listed_by_updates(tmp_path):
+    for updates in (500, 20, 123456789):
+        save_checkpoint(tmp_path, updates, Writes(str(updates)))
+    found = list_checkpoints(tmp_path)
+    assert [checkpoint.updates for checkpoint in found] == [20, 500, 123456789]
+    assert [checkpoint.folder.name for checkpoint in found] == ["step-00000020", "step-00000500", "step-123456789"]
+    assert (found[1].folder / "weights").read_text() == "500"
+
+
+def test_a_save_that_fails_leaves_no_checkpoint_and_the_others_alone(tmp_path):
+    save_checkpoint(tmp_path, 1, Writes("good"))
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(tmp_path, 2, Writes("half", fail=True))
+    assert [checkpoint.updates for checkpoint in list_checkpoints(tmp_path)] == [1]
+    save_checkpoint(tmp_path, 2, Writes("whole"))  # what the failed save left is in nobody's way
+    assert (list_checkpoints(tmp_path)[-1].folder / "weights").read_text() == "whole"
+    assert sorted(entry.name for entry in (tmp_path / "checkpoints").iterdir()) == ["step-00000001", "step-00000002"]
+
+
+def test_saving_again_replaces(tmp_path):
+    save_folder(tmp_path / "model", Writes("old"))
+    with pytest.raises(OSError):
+        save_folder(tmp_path / "model", Writes("half", fail=True))
+    assert (tmp_path / "model" / "weights").read_text() == "old"
+    save_folder(tmp_path / "model", Writes("new"))
+    assert (tmp_path / "model" / "weights").read_text() == "new"
+
+
+def test_pruning_keeps_the_newest(tmp_path):
+    for updates in range(1, 6):
+        save_checkpoint(tmp_path, updates, Writes(""))
+    removed = prune_checkpoints(tmp_path, keep=2)
+    assert [checkpoint.updates for checkpoint in removed] == [1, 2, 3]
+    assert [checkpoint.updates for checkpoint in list_checkpoints(tmp_path)] == [4, 5]
+    assert prune_checkpoints(tmp_path, keep=2) == []
+
+
+def test_other_folders_are_no_checkpoints(tmp_path):
+    assert list_checkpoints(tmp_path) == []
+    for name in ("step-12", "best", ".step-00000001.unfinished"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    (tmp_path / "checkpoints" / "step-00000009").write_text("a file")
+    assert list_checkpoints(tmp_path) == []

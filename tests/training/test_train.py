@@ -1,0 +1,258 @@
+"""Whole runs: through the command line, in one process and two, refused, interrupted, and learning."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration, VanillaTransformerTokenizer
+from tests.training.text import sentences, write_lines
+from training.average import average_weights
+from training.checkpoints import list_checkpoints
+from training.loop import NonFiniteLossError
+from training.recipe import RecipeError, make_recipe
+from training.setup import choose_precision
+from training.train import main, train
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def command(*arguments, launcher=("-m", "training.train")):
+    return [sys.executable, *launcher, *map(str, arguments)]
+
+
+def environment():
+    return os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "HF_HUB_OFFLINE": "1"}
+
+
+def execute(*arguments, **keys):
+    """Run a command to its end; a process that hangs takes its children with it."""
+    process = subprocess.Popen(
+        command(*arguments, **keys),
+        cwd=REPOSITORY,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        output, errors = process.communicate(timeout=240)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+
+def metrics(output):
+    return [json.loads(line) for line in (Path(output) / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(output):
+    return [line["loss"] for line in metrics(output) if "loss" in line]
+
+
+@pytest.fixture
+def recipe_file(recipe_values, tmp_path):
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(recipe_values))
+    return path
+
+
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory):
+    """The miniature recipe from the command line to the scored model."""
+    output = tmp_path_factory.mktemp("miniature") / "run"
+    done = execute("configuration/recipes/miniature.yaml", "--output", output)
+    assert done.returncode == 0, done.stderr
+    return output, done
+
+
+def test_miniature_makes_everything(miniature):
+    output, done = miniature
+    scores = json.loads((output / "test.json").read_text())
+    assert scores["signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a")
+    assert (scores["num_beams"], scores["length_penalty"], scores["checkpoints_averaged"]) == (2, 0.6, 2)
+    assert f"BLEU {scores['bleu']:.2f}" in done.stdout and scores["signature"] in done.stdout
+    assert len((output / "test.hypotheses.txt").read_text().splitlines()) == scores["sentences"] == 500
+    assert [checkpoint.updates for checkpoint in list_checkpoints(output)] == [10, 15, 20]
+    assert list((output / "tensorboard").rglob("events*"))
+    assert yaml.safe_load((output / "recipe.yaml").read_text())["max_updates"] == 20
+    for part in ("of 20,000 pairs", "tokens/s", "rate", "left", "validation perplexity", "padding"):
+        assert part in done.stderr
+    lines = metrics(output)
+    assert losses(output)[-1] < losses(output)[0]
+    assert [line["update"] for line in lines if "validation_perplexity" in line] == [10, 20]
+
+
+def test_the_model_folder_loads_and_is_the_average_of_the_last_checkpoints(miniature):
+    output, _ = miniature
+    model = VanillaTransformerForConditionalGeneration.from_pretrained(output / "model")
+    tokenizer = VanillaTransformerTokenizer.from_pretrained(output / "model")
+    assert model.config.vocab_size == len(tokenizer)
+    assert (model.generation_config.num_beams, model.generation_config.length_penalty) == (2, 0.6)
+    assert (output / "model" / "modeling_vanilla_transformer.py").is_file()
+    expected = average_weights([checkpoint.folder for checkpoint in list_checkpoints(output)[-2:]])
+    found = load_file(output / "model" / "model.safetensors")
+    assert all(torch.equal(found[name], weight) for name, weight in expected.items())
+
+
+def test_another_run_is_refused_before_any_work(miniature, capsys):
+    output, _ = miniature
+    before = {path: path.stat().st_mtime_ns for path in output.rglob("*")}
+    with pytest.raises(SystemExit) as caught:
+        main([str(REPOSITORY / "configuration" / "recipes" / "miniature.yaml"), "--output", str(output)])
+    assert caught.value.code == 2
+    shown = capsys.readouterr().err
+    assert "holds another run" in shown and "--overwrite true" in shown and "Traceback" not in shown
+    assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
+
+
+def test_two_processes_make_the_same_run_as_one(recipe_values, recipe_file, tmp_path):
+    exact = ["--dropout", "0", "--max_updates", "12", "--evaluate_every", "6"]
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "training.train")
+    two = execute(recipe_file, *exact, "--output", tmp_path / "two", launcher=launcher)
+    assert two.returncode == 0, two.stderr
+    assert "2 x cpu" in two.stderr
+    one = recipe_values | {"dropout": 0.0, "max_updates": 12, "evaluate_every": 6, "output": str(tmp_path / "one")}
+    train(make_recipe(one))
+    parts = one | {"output": str(tmp_path / "parts"), "gradient_accumulation_steps": 3}
+    train(make_recipe(parts))
+    expected = losses(tmp_path / "one")
+    assert len(expected) == 12
+    for other in ("two", "parts"):
+        assert losses(tmp_path / other) == pytest.approx(expected, rel=1e-5)
+        assert [line.get("target_tokens") for line in metrics(tmp_path / other)] == [
+            line.get("target_tokens") for line in metrics(tmp_path / "one")
+        ]
+        perplexities = [line.get("validation_perplexity") for line in metrics(tmp_path / other)]
+        assert perplexities == pytest.approx([line.get("validation_perplexity") for line in metrics(tmp_path / "one")])
+    hypotheses = [(tmp_path / run / "test.hypotheses.txt").read_text() for run in ("one", "two")]
+    assert hypotheses[0].count("\n") == hypotheses[1].count("\n") == 30
+
+
+def test_updates_with_fewer_pairs_than_parts(recipe_values, tmp_path):
+    whole = recipe_values | {"dropout": 0.0, "tokens_per_batch": 60, "max_updates": 6}
+    train(make_recipe(whole | {"output": str(tmp_path / "whole")}))
+    train(make_recipe(whole | {"output": str(tmp_path / "parts"), "gradient_accumulation_steps": 7}))
+    assert losses(tmp_path / "parts") == pytest.approx(losses(tmp_path / "whole"), rel=1e-5)
+
+
+def test_the_same_seed_gives_the_same_run(recipe_values, tmp_path):
+    runs = [train(make_recipe(recipe_values | {"output": str(tmp_path / name)})) for name in ("a", "b")]
+    assert losses(tmp_path / "a") == losses(tmp_path / "b")
+    assert runs[0].hypotheses == runs[1].hypotheses and runs[0].test["bleu"] == runs[1].test["bleu"]
+    train(make_recipe(recipe_values | {"output": str(tmp_path / "c"), "seed": 2}))
+    assert losses(tmp_path / "c") != losses(tmp_path / "a")
+
+
+def test_it_learns_to_translate_word_by_word(recipe_values, tmp_path):
+    choices = {"max_updates": 300, "save_every": 50, "evaluate_every": 150, "log_every": 50, "warmup_steps": 40}
+    choices |= {"vocab_size": 600, "tokens_per_batch": 400}  # more than enough for a token a word
+    result = train(make_recipe(recipe_values | choices | {"dropout": 0.0, "peak_learning_rate": 0.01}))
+    assert result.updates == 300
+    assert result.validation_perplexity < 2
+    assert result.test["bleu"] > 70
+    assert len(result.hypotheses) == 30
+
+
+def test_the_first_limit_ends_the_run(recipe_values, tmp_path):
+    values = recipe_values | {"max_updates": None, "test": None, "validation": None}
+    by_epochs = train(make_recipe(values | {"max_epochs": 2, "tokens_per_batch": 4000, "output": str(tmp_path / "a")}))
+    assert by_epochs.epochs == 2 and by_epochs.test is None and by_epochs.validation_perplexity is None
+    by_time = train(make_recipe(values | {"max_minutes": 0.02, "output": str(tmp_path / "b")}))
+    assert 1 <= by_time.updates and by_time.seconds < 10
+    assert list_checkpoints(tmp_path / "b")[-1].updates == by_time.updates
+
+
+def test_a_given_tokenizer(recipe_values, tmp_path):
+    source, target = sentences(50, seed=3)
+    tokenizer = VanillaTransformerTokenizer.train(source + target, vocab_size=290, show_progress=False)
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    values = recipe_values | {"tokenizer": str(tmp_path / "tokenizer"), "vocab_size": None}
+    with pytest.raises(RecipeError) as caught:
+        train(make_recipe(values))
+    for part in (str(tmp_path / "tokenizer"), str(len(tokenizer)), "miniature", "vocab_size of 64"):
+        assert part in str(caught.value)
+    assert not Path(values["output"]).exists()
+    with pytest.raises(RecipeError, match="nowhere holds no tokenizer.json"):
+        train(make_recipe(values | {"tokenizer": "nowhere"}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--warmup_step", "3"], "did you mean 'warmup_steps'"),
+        (["--data", "/nowhere/at/all"], "no folder /nowhere/at/all"),
+        (["--train", "other"], "other.en and "),
+        (["--model", "bsae"], "model: 'bsae' is neither a folder with a config.json nor one of base"),
+        (["--vocab_size", "20"], "vocab_size: no tokenizer of 20 tokens"),
+        (["--mixed_precision", "fp16"], "fp16 needs an accelerator"),
+        (["--max_length", "2"], "no pair is left"),
+    ],
+)
+def test_errors_are_one_message_and_nothing_written(recipe_file, capsys, arguments, message, tmp_path):
+    with pytest.raises(SystemExit) as caught:
+        main([str(recipe_file), *arguments])
+    assert caught.value.code == 2
+    shown = capsys.readouterr().err
+    assert message in shown and "Traceback" not in shown
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_can_start_where_one_failed_early(recipe_values):
+    with pytest.raises(Exception, match="no pair is left"):
+        train(make_recipe(recipe_values | {"max_length": 2}))
+    assert not Path(recipe_values["output"]).exists()
+    train(make_recipe(recipe_values | {"max_updates": 1, "test": None}))
+    with pytest.raises(Exception, match="no pair is left"):
+        train(make_recipe(recipe_values | {"max_length": 2, "overwrite": True}))
+    assert len(list_checkpoints(recipe_values["output"])) == 1  # an earlier run goes only once all is well
+
+
+def test_misaligned_files_stop_the_run_before_it_writes(recipe_values, tmp_path):
+    write_lines(tmp_path / "train.en", ["a", "b"])
+    write_lines(tmp_path / "train.de", ["a"])
+    with pytest.raises(Exception, match="has 2 lines but .* has 1"):
+        train(make_recipe(recipe_values | {"data": str(tmp_path), "validation": None, "test": None}))
+    assert not Path(recipe_values["output"]).exists()
+
+
+def test_a_loss_that_is_no_number_stops_the_run(recipe_values, tmp_path):
+    values = recipe_values | {"peak_learning_rate": 1e30, "save_every": 1, "warmup_steps": 2}
+    with pytest.raises(NonFiniteLossError) as caught:
+        train(make_recipe(values))
+    for part in ("the loss of update", "last checkpoint is", "step-0000", "peak_learning_rate"):
+        assert part in str(caught.value)
+    for checkpoint in list_checkpoints(tmp_path / "run")[:1]:
+        assert all(weight.isfinite().all() for weight in load_file(checkpoint.folder / "model.safetensors").values())
+
+
+def test_an_interrupted_run_saves_and_says_so(recipe_file, tmp_path):
+    arguments = command(recipe_file, "--max_updates", "100000", "--save_every", "100000", "--evaluate_every", "100000")
+    process = subprocess.Popen(arguments, cwd=REPOSITORY, env=environment(), stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (tmp_path / "run" / "metrics.jsonl").exists():
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, shown = process.communicate(timeout=60)
+    assert process.returncode == 130
+    (checkpoint,) = list_checkpoints(tmp_path / "run")
+    assert f"interrupted after update {checkpoint.updates}; saved as {checkpoint.folder}" in shown
+    assert "Traceback" not in shown
+    VanillaTransformerForConditionalGeneration.from_pretrained(checkpoint.folder)
+
+
+def test_precision_follows_the_device():
+    assert choose_precision("auto", torch.device("cpu")) in ("no", "bf16")
+    assert choose_precision("bf16", torch.device("cpu")) == "bf16"
+    assert choose_precision("fp16", torch.device("cuda")) == "fp16"
+    assert choose_precision("auto", torch.device("mps")) == "no"

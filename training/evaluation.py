@@ -1,0 +1,126 @@
+"""Scoring: perplexity of pairs, translations of lines, BLEU of translations."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import evaluate
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from tqdm import tqdm
+from transformers import GenerationConfig
+
+from training.batching import TokenBudgetBatches
+from training.data import TokenizedPairs
+
+BLEU_MODULE = Path(__file__).parent / "bleu"
+
+
+@torch.no_grad()
+def perplexity(
+    model: torch.nn.Module, pairs: TokenizedPairs, accelerator: Accelerator, tokens_per_batch: int
+) -> float:
+    """Perplexity per target token, end of sentence included, without label smoothing, over all processes.
+
+    Args:
+        model: the bare model (`accelerator.unwrap_model`), so that no process waits for another in its forward pass.
+        pairs: what to score.
+        accelerator: says which share is this process's.
+        tokens_per_batch: padded slots on each side of a batch, over all processes together.
+    """
+    longest = int(max(pairs.source_lengths.max(), pairs.target_lengths.max()))
+    batches = TokenBudgetBatches(
+        pairs.source_lengths,
+        pairs.target_lengths,
+        max(tokens_per_batch, longest),
+        processes=accelerator.num_processes,
+        shuffle=False,
+    )
+    was_training = model.training
+    model.eval()
+    total = torch.zeros((), dtype=torch.float64, device=accelerator.device)
+    for (part,) in batches.for_process(batches.epoch(0), accelerator.process_index):
+        if len(part):
+            batch = to_device(pairs.batch(part, model.config.pad_token_id), accelerator.device)
+            total += model(**batch, label_smoothing=0.0, num_items_in_batch=1, use_cache=False).loss
+    model.train(was_training)
+    total = accelerator.reduce(total, reduction="sum")
+    return math.exp(min(total.item() / int(pairs.target_lengths.sum()), 700.0))  # exp(710) is beyond a float
+
+
+def to_device(batch: dict[str, np.ndarray], device: torch.device) -> dict[str, torch.Tensor]:
+    """The arrays of a batch as tensors on a device, without waiting for the copy."""
+    return {name: torch.from_numpy(array).to(device, non_blocking=True) for name, array in batch.items()}
+
+
+@torch.no_grad()
+def translate(
+    model: Any,
+    tokenizer: Any,
+    lines: Sequence[str],
+    *,
+    generation_config: GenerationConfig | None = None,
+    batch_tokens: int = 4096,
+    accelerator: Accelerator | None = None,
+    progress: bool = False,
+) -> list[str]:
+    """Translate lines by `model.generate`, in batches of similar length, in the order given.
+
+    Args:
+        model: the bare model.
+        tokenizer: its tokenizer.
+        lines: a sentence each; an empty line, or one of blanks alone, gives an empty line.
+        generation_config: the search; None for the model's own.
+        batch_tokens: source token slots of a batch, padding included.
+        accelerator: shares the work between its processes, each of which returns all translations; None: one process.
+        progress: whether to show a progress bar.
+    """
+    processes = accelerator.num_processes if accelerator else 1
+    process = accelerator.process_index if accelerator else 0
+    filled = [index for index, line in enumerate(lines) if line.strip()]
+    if not filled:
+        return ["" for _ in lines]
+    # A sentence that happens to contain a special token's name, such as </s>, contains ordinary characters.
+    ids = tokenizer([lines[index] for index in filled], split_special_tokens=True)["input_ids"]
+    lengths = np.array([len(sentence) for sentence in ids])
+    batches = TokenBudgetBatches(
+        lengths, lengths, max(batch_tokens, int(lengths.max())) * processes, processes=processes, shuffle=False
+    )
+    # The longest first: what doesn't fit into memory fails at once, and the time left is not underestimated.
+    parts = [part for (part,) in batches.for_process(batches.epoch(0)[::-1], process) if len(part)]
+    was_training = model.training
+    model.eval()
+    translations: list[tuple[int, str]] = []
+    with tqdm(total=len(filled), desc="translating", unit="lines", disable=not progress) as bar:
+        for part in parts:
+            width = lengths[part].max()
+            mask = torch.from_numpy((np.arange(width) < lengths[part][:, None]).astype(np.int64))
+            input_ids = torch.full(mask.shape, tokenizer.pad_token_id)
+            input_ids[mask.bool()] = torch.tensor([token for index in part for token in ids[index]])
+            generated = model.generate(
+                input_ids=input_ids.to(model.device),
+                attention_mask=mask.to(model.device),
+                generation_config=generation_config,
+            )
+            texts = tokenizer.batch_decode(generated, skip_special_tokens=True)
+            translations += [(filled[index], text) for index, text in zip(part, texts, strict=True)]
+            bar.update(len(part) * processes)
+    model.train(was_training)
+    if processes > 1:
+        translations = gather_object(translations)
+    by_line = dict(translations)
+    return [by_line.get(index, "") for index in range(len(lines))]
+
+
+def bleu(
+    hypotheses: Sequence[str], references: Sequence[str], *, tokenize: str = "13a", lowercase: bool = False
+) -> dict[str, Any]:
+    """Corpus BLEU by the repository's own `evaluate` module: `bleu` (0 to 100), sacreBLEU's `signature` and more."""
+    # In memory: the module's default is a file that simultaneous runs would fight over.
+    metric = evaluate.load(str(BLEU_MODULE), keep_in_memory=True)
+    return metric.compute(
+        predictions=list(hypotheses), references=list(references), tokenize=tokenize, lowercase=lowercase
+    )

@@ -1,0 +1,152 @@
+"""What a run starts from: its processes and precision, its model's configuration, its tokenizer."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
+from accelerate.utils import parse_flag_from_env
+from transformers.utils import logging as transformers_logging
+
+from modeling_vanilla_transformer import (
+    VanillaTransformerConfig,
+    VanillaTransformerTokenizer,
+    configuration_names,
+    named_configuration,
+)
+from training.data import all_text
+from training.output import TENSORBOARD
+from training.recipe import Recipe, RecipeError
+
+
+def start_accelerator(recipe: Recipe) -> Accelerator:
+    """Accelerate, on the devices and processes that the launch gave, in the recipe's precision.
+
+    Raises:
+        RecipeError: as `choose_precision`.
+    """
+    # Accelerate joins CPU processes into one run only when told that it is on a CPU.
+    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available())
+    AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
+    return Accelerator(
+        cpu=state.device.type == "cpu",
+        mixed_precision=choose_precision(recipe.optimization.mixed_precision, state.device),
+        log_with=TENSORBOARD,
+        project_dir=recipe.output.output,
+    )
+
+
+@contextlib.contextmanager
+def quiet_libraries(show_datasets: bool) -> Iterator[None]:
+    """Without the bars that transformers draws for every file it writes, and without those of `datasets` where they
+    would repeat another process's."""
+    bars, datasets_bars = transformers_logging.is_progress_bar_enabled(), datasets.are_progress_bars_disabled()
+    transformers_logging.disable_progress_bar()
+    if not show_datasets:
+        datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if bars:
+            transformers_logging.enable_progress_bar()
+        if not datasets_bars:
+            datasets.enable_progress_bars()
+
+
+def choose_precision(wanted: str, device: torch.device) -> str:
+    """Accelerate's name ("no", "bf16", "fp16") for the recipe's mixed_precision on this device.
+
+    Raises:
+        RecipeError: fp16 on a CPU, which has no use for it.
+    """
+    if wanted == "fp16" and device.type == "cpu":
+        raise RecipeError("mixed_precision: fp16 needs an accelerator, but this runs on a CPU; use auto, bf16 or no")
+    if wanted != "auto":
+        return wanted
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    if device.type == "cpu":
+        # Without such instructions bf16 is emulated, and slower than float32.
+        return "bf16" if _cpu_has_bf16() else "no"
+    return "no"
+
+
+def _cpu_has_bf16() -> bool:
+    if hasattr(torch.cpu, "get_capabilities"):
+        abilities = torch.cpu.get_capabilities()
+        return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # older releases of torch
+
+
+def read_configuration(recipe: Recipe) -> VanillaTransformerConfig:
+    """The configuration that the recipe's model names, with its dropout.
+
+    Raises:
+        RecipeError: no such configuration or folder, or one that isn't valid.
+    """
+    name = recipe.model.model
+    try:
+        if name in configuration_names():
+            config = named_configuration(name)
+        elif (Path(name) / "config.json").is_file():
+            config = VanillaTransformerConfig.from_pretrained(name)
+        else:
+            raise RecipeError(
+                f"model: '{name}' is neither a folder with a config.json nor one of {', '.join(configuration_names())}"
+            )
+        if recipe.model.dropout is not None:
+            config.dropout = recipe.model.dropout
+    except RecipeError:
+        raise
+    except Exception as error:  # of many kinds: the configuration checks itself
+        raise RecipeError(f"model: the configuration {name} is not valid: {' '.join(str(error).split())}") from error
+    return config
+
+
+def read_tokenizer(recipe: Recipe, config: VanillaTransformerConfig) -> VanillaTransformerTokenizer | None:
+    """The tokenizer that the recipe names; None where one is to be trained.
+
+    Raises:
+        RecipeError: no tokenizer there, or one that doesn't fit the model.
+    """
+    folder = recipe.model.tokenizer
+    if folder is None:
+        return None
+    if not (Path(folder) / "tokenizer.json").is_file():
+        raise RecipeError(
+            f"tokenizer: {folder} holds no tokenizer.json; give a folder that save_pretrained wrote, or null to "
+            "train one"
+        )
+    tokenizer = VanillaTransformerTokenizer.from_pretrained(folder)
+    if len(tokenizer) > config.vocab_size:
+        raise RecipeError(
+            f"tokenizer: {folder} has {len(tokenizer)} tokens, but the model {recipe.model.model} has a vocab_size of "
+            f"{config.vocab_size}; give a model with vocab_size {len(tokenizer)} or more, or another tokenizer"
+        )
+    for key in ("pad_token_id", "eos_token_id", "bos_token_id"):
+        if getattr(tokenizer, key) != getattr(config, key):
+            raise RecipeError(
+                f"tokenizer: {folder} has the {key} {getattr(tokenizer, key)}, but the model {recipe.model.model} has "
+                f"{getattr(config, key)}; they must be the same"
+            )
+    return tokenizer
+
+
+def train_tokenizer(
+    recipe: Recipe, config: VanillaTransformerConfig, pairs: datasets.Dataset, show_progress: bool
+) -> VanillaTransformerTokenizer:
+    """A byte-pair encoding of both sides of the training pairs (section 5.1: a vocabulary shared by both languages).
+
+    Raises:
+        RecipeError: a vocabulary too small for what every tokenizer must have.
+    """
+    size = recipe.model.vocab_size or config.vocab_size
+    try:
+        return VanillaTransformerTokenizer.train(
+            all_text(pairs), vocab_size=size, length=2 * len(pairs), show_progress=show_progress
+        )
+    except ValueError as error:
+        raise RecipeError(f"vocab_size: no tokenizer of {size} tokens can be trained: {error}") from error
