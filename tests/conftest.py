@@ -1,0 +1,7 @@
+"""The suite runs on the CPU, on a machine with a GPU too: its exact comparisons are between numbers of one device."""
+
+import os
+
+# Before accelerate is imported, and handed on to the processes that tests start.
+os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
