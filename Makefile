@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TEXT ?=
+SENTENCE := The old farmer knows that his daughter has locked the black door.
+SEED ?= 1
+RUN ?= runs/quickstart
 PYTEST_WORKERS ?= auto
 
 export TOKENIZERS_PARALLELISM ?= false
@@ -12,7 +15,7 @@ export HF_HUB_DISABLE_TELEMETRY ?= 1
 
 help:
 	@echo "make quickstart        train a small English-German model here and now, and translate with it"
-	@echo "make quickstart TEXT=\"the old farmer sees a dog.\"   ... a sentence of yours"
+	@echo "make quickstart TEXT=\"The old farmer closed the door.\"   ... a sentence of yours"
 	@echo "make test              the whole suite"
 	@echo "make test-oldest       the whole suite on the oldest supported libraries"
 	@echo "make lint              style, imports and types"
@@ -37,7 +40,9 @@ hunspell:
 	    apt-get update -qq && apt-get install -qq -y hunspell hunspell-de-de >/dev/null; fi
 
 quickstart: $(VENV)/installed
-	$(BIN)/python -m training.quickstart $(if $(TEXT),--text "$(TEXT)")
+	$(BIN)/python -m training.quickstart --output $(RUN) --seed $(SEED) $(if $(TEXT),--text "$(TEXT)")
+	@echo "Its attention to the source while it translates:"
+	$(BIN)/python -m hub_card.figures $(RUN)/model "$(or $(TEXT),$(SENTENCE))" -o $(RUN)/cross_attention.png
 
 test: $(VENV)/installed hunspell
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(PYTEST_WORKERS)

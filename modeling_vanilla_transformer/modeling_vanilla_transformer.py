@@ -510,7 +510,7 @@ class VanillaTransformerDecoder(VanillaTransformerStack):
             raise ValueError("The decoder attends to the encoder's output: give encoder_hidden_states.")
         embeddings = self.embed(input_ids, inputs_embeds)
         if past_key_values is None and use_cache:
-            past_key_values = EncoderDecoderCache(DynamicCache(config=self.config), DynamicCache(config=self.config))
+            past_key_values = EncoderDecoderCache(DynamicCache(), DynamicCache())
         offset = past_key_values.get_seq_length() if past_key_values is not None else 0
         hidden_states = self.first_layer_input(embeddings, offset)
         attention_mask = create_causal_mask(

@@ -2,6 +2,6 @@
 
 import os
 
-# Before accelerate is imported, and handed on to the processes that tests start.
-os.environ.setdefault("ACCELERATE_USE_CPU", "true")
+# Before torch is imported, and handed on to the processes that tests start.
+os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

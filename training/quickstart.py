@@ -1,6 +1,6 @@
 """Trains a small English-German model here and now, shows what it can do, and translates a sentence of yours.
 
-python -m training.quickstart [--text "the old farmer sees a dog."] [--seed 2] [--output runs/quickstart] [--retrain]
+python -m training.quickstart [--text "The old farmer closed the door."] [--seed 2] [--retrain] [--output FOLDER]
 
 The first call trains on the embedded corpus, some minutes on two CPU cores; later ones use the model that is there.
 """
@@ -11,14 +11,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from training.output import MODEL, TEST_HYPOTHESES, TEST_SCORES
+from training.output import MODEL, TEST_HYPOTHESES, TEST_SCORES, OutputError
 from training.recipe import TrainingError, read_recipe
 from training.train import train
 
 RECIPE = Path(__file__).parents[1] / "configuration" / "recipes" / "quickstart.yaml"
-SENTENCE = "The old farmer knows that the child sees a small dog."
+SENTENCE = "The old farmer knows that his daughter has locked the black door."
 
 # All that a user of the saved model needs: transformers, and the folder (or its name on the Hub).
 LOAD_AND_TRANSLATE = """\
@@ -68,7 +69,7 @@ def show_results(output: Path, examples: int = 5) -> None:
         print(f"  reference    {'the same' if pair.target == hypothesis else pair.target}\n")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; `--help` explains it."""
     parser = argparse.ArgumentParser(
         prog="python -m training.quickstart",
@@ -79,11 +80,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="seed of the training run (default: 1)")
     parser.add_argument("--output", type=Path, default=Path("runs/quickstart"), help="folder of the run")
     parser.add_argument("--retrain", action="store_true", help="train anew, in place of the model that is there")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
         quickstart(options.output, options.seed, options.text, options.retrain)
     except TrainingError as error:
-        parser.exit(2, f"error: {error}\n")
+        hint = " (here: --retrain)" if isinstance(error, OutputError) else ""
+        parser.exit(2, f"error: {error}{hint}\n")
 
 
 def quickstart(output: Path, seed: int, text: str | None, retrain: bool) -> None:

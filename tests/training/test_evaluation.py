@@ -31,7 +31,7 @@ def model(tokenizer):
     config = named_configuration("miniature")
     config.vocab_size = len(tokenizer)
     torch.manual_seed(0)
-    model = VanillaTransformerForConditionalGeneration(config)
+    model = VanillaTransformerForConditionalGeneration(config).eval()
     model.generation_config = paper_generation_config(config, num_beams=2, max_length_offset=4)
     return model
 
