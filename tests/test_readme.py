@@ -79,6 +79,22 @@ def test_the_readme_has_its_blocks():
         assert len(statements) <= 12, block
 
 
+def test_the_training_command_runs_as_it_stands(tmp_path):
+    """On a small folder of the same form as Multi30k, and for two updates in place of twelve epochs."""
+    (command,) = re.findall(r"^accelerate launch -m training.train .*path/to/multi30k$", README, flags=re.M)
+    for name in ("train", "val", "test_2016_flickr"):
+        (tmp_path / f"{name}.en").write_text("A dog runs.\nTwo men sit on a bench.\n" * 20, encoding="utf-8")
+        (tmp_path / f"{name}.de").write_text(
+            "Ein Hund rennt.\nZwei Männer sitzen auf einer Bank.\n" * 20, encoding="utf-8"
+        )
+    words = command.replace("path/to/multi30k", str(tmp_path)).split()
+    words[0] = str(Path(sys.executable).parent / "accelerate")
+    words += ["--max_updates", "2", "--output", str(tmp_path / "run"), "--max_length_offset", "5"]
+    finished = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert finished.returncode == 0, finished.stderr
+    assert "BLEU" in finished.stdout and (tmp_path / "run/model/model.safetensors").is_file()
+
+
 def test_blocks_run_from_the_checkout(quickstart_model):
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
     check_blocks(quickstart_model, run_blocks(sys.executable, quickstart_model, environment))
