@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 TEXT ?=
-SENTENCE := The old farmer knows that his daughter has locked the black door.
-SEED ?= 1
+SEED ?=
+RETRAIN ?=
 RUN ?= runs/quickstart
+# By way of the environment, so that quotes and dollar signs in a sentence stay what they are.
+export QUICKSTART_TEXT = $(value TEXT)
 PYTEST_WORKERS ?= auto
 
 export TOKENIZERS_PARALLELISM ?= false
@@ -19,6 +21,7 @@ help:
 	@echo "make test              the whole suite"
 	@echo "make test-oldest       the whole suite on the oldest supported libraries"
 	@echo "make lint              style, imports and types"
+	@echo "make clean             remove what these made, except trained models (runs/)"
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -37,12 +40,13 @@ $(VENV)/installed: pyproject.toml constraints.txt
 hunspell:
 	@hunspell -D 2>&1 </dev/null | grep -q de_DE || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -qq && apt-get install -qq -y hunspell hunspell-de-de >/dev/null; fi
+	    apt-get update -qq && apt-get install -qq -y hunspell hunspell-de-de >/dev/null || true; fi
 
 quickstart: $(VENV)/installed
-	$(BIN)/python -m training.quickstart --output $(RUN) --seed $(SEED) $(if $(TEXT),--text "$(TEXT)")
-	@echo "Its attention to the source while it translates:"
-	$(BIN)/python -m hub_card.figures $(RUN)/model "$(or $(TEXT),$(SENTENCE))" -o $(RUN)/cross_attention.png
+	@$(BIN)/python -m training.quickstart --output "$(RUN)" $(if $(SEED),--seed $(SEED)) \
+	  $(if $(RETRAIN),--retrain) $(if $(value TEXT),--text="$$QUICKSTART_TEXT")
+	@printf 'Its attention to the source while it translates: '
+	@$(BIN)/python -m hub_card.figures -o "$(RUN)/cross_attention.png" -- "$(RUN)/model" "$$(cat "$(RUN)/sentence.txt")"
 
 test: $(VENV)/installed hunspell
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(PYTEST_WORKERS)
@@ -60,4 +64,4 @@ format: $(VENV)/installed
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .venv-oldest build dist runs .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) .venv-oldest build dist .pytest_cache .ruff_cache .mypy_cache

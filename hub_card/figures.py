@@ -8,15 +8,14 @@ draws how much the translation's every token looks at each token of the source.
 import argparse
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")  # figures are written to files, on machines without a screen too
-
 import torch
 from matplotlib.figure import Figure
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 import modeling_vanilla_transformer  # noqa: F401  (registers the Auto classes)
+
+# A side of more tokens than this is drawn without labels.
+MOST_LABELS = 100
 
 
 @torch.no_grad()
@@ -40,17 +39,24 @@ def cross_attention_figure(model, tokenizer, sentence: str, layer: int = -1) -> 
     # One pass over the finished translation gives the weights of every step; only eager attention returns them.
     implementation = model.config._attn_implementation
     model.set_attn_implementation("eager")
-    weights = model(**source, decoder_input_ids=translation[:, :-1], output_attentions=True).cross_attentions[layer]
-    model.set_attn_implementation(implementation)
-    weights = weights[0].float().mean(dim=0).cpu()  # (target length, source length)
+    try:
+        outputs = model(**source, decoder_input_ids=translation[:, :-1], output_attentions=True)
+    finally:
+        model.set_attn_implementation(implementation)
+    weights = outputs.cross_attentions[layer][0].float().mean(dim=0).cpu()  # (target length, source length)
 
     columns = _labels(tokenizer, source["input_ids"][0])
     rows = _labels(tokenizer, translation[0, 1:])
-    figure = Figure(figsize=(1.6 + 0.42 * len(columns), 1.4 + 0.32 * len(rows)), layout="constrained", dpi=150)
+    # Beyond some hundred tokens no label can be read, and the figure would grow without end.
+    size = (min(2.6 + 0.42 * len(columns), 40), min(1.8 + 0.32 * len(rows), 40))
+    figure = Figure(figsize=size, layout="constrained", dpi=150)
     axes = figure.add_subplot()
     image = axes.imshow(weights, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    axes.set_xticks(range(len(columns)), columns, rotation=60, ha="left", rotation_mode="anchor")
-    axes.set_yticks(range(len(rows)), rows)
+    if max(len(rows), len(columns)) <= MOST_LABELS:
+        axes.set_xticks(range(len(columns)), columns, rotation=60, ha="left", rotation_mode="anchor")
+        axes.set_yticks(range(len(rows)), rows)
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)  # a dollar sign is a dollar sign
     axes.xaxis.tick_top()
     axes.set_xlabel("source")
     axes.xaxis.set_label_position("top")
@@ -62,8 +68,11 @@ def cross_attention_figure(model, tokenizer, sentence: str, layer: int = -1) -> 
 
 
 def _labels(tokenizer, ids: torch.Tensor) -> list[str]:
-    """Returns what stands on the axes for token `ids` (length,): the tokens' text, with dots for blanks."""
-    return [tokenizer.decode([token_id]).replace(" ", "\N{MIDDLE DOT}") for token_id in ids.tolist()]
+    """Returns what stands on the axes for token `ids` (length,): the tokens, with dots for blanks, control characters
+    escaped, and a byte of a rare character as its number."""
+    tokens = tokenizer.convert_ids_to_tokens(ids.tolist())
+    printable = ("".join(char if char.isprintable() else repr(char)[1:-1] for char in token) for token in tokens)
+    return [token.replace(" ", "\N{MIDDLE DOT}") for token in printable]
 
 
 def main() -> None:

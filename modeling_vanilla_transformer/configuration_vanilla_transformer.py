@@ -87,7 +87,7 @@ class VanillaTransformerConfig(PreTrainedConfig):
     activation_function: str = "relu"
     position_embedding_type: str = "sinusoidal"
     max_position_embeddings: int = 1024
-    layer_norm_eps: float = 1e-6
+    layer_norm_eps: float | int = 1e-6
     tie_word_embeddings: bool = True
     pad_token_id: int | None = 0
     eos_token_id: int | list[int] | None = 1
@@ -118,8 +118,8 @@ class VanillaTransformerConfig(PreTrainedConfig):
                     f"{name}={heads} does not divide d_model={self.d_model}: choose a divisor of d_model, or give "
                     f"both d_k (now {self.d_k}) and d_v (now {self.d_v})."
                 )
-        if not self.layer_norm_eps > 0:
-            raise ValueError(f"layer_norm_eps={self.layer_norm_eps}: it must be above 0 (1e-6 is usual).")
+        if not 0 < self.layer_norm_eps < float("inf"):
+            raise ValueError(f"layer_norm_eps={self.layer_norm_eps}: it must be above 0 and finite (1e-6 is usual).")
 
     def validate_dropouts(self):
         """Every dropout is a probability below 1."""

@@ -96,7 +96,8 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
 
         Raises:
             ValueError: an unknown `length_penalty_type`, a negative `max_length_offset`, or the paper's penalty beside
-                what its search does not do: beam sampling, groups of beams, a streamer, `synced_gpus`.
+                what its search does not do: beam sampling, groups of beams, assisted decoding, a streamer,
+                `synced_gpus`; or no source at all.
         """
 
         def setting(name: str, default: Any = None) -> Any:
@@ -115,12 +116,13 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
                 f"{', '.join(map(repr, LENGTH_PENALTY_TYPES))}."
             )
         offset = setting("max_length_offset")
-        if offset is not None and offset < 0:
-            raise ValueError(f"max_length_offset={offset}: it must be at least 0.")
+        if offset is not None and not (isinstance(offset, int) and offset >= 0):
+            raise ValueError(f"max_length_offset={offset!r}: it must be a whole number, at least 0.")
         paper_search = penalty_type == "wu" and setting("num_beams", 1) > 1 and kwargs.get("custom_generate") is None
         if paper_search:
             unknown = {"do_sample": setting("do_sample"), "num_beam_groups": setting("num_beam_groups", 1) > 1}
-            unknown |= {name: kwargs.get(name) for name in ("streamer", "synced_gpus")}
+            unknown |= {name: kwargs.get(name) for name in ("streamer", "synced_gpus", "assistant_model")}
+            unknown["prompt_lookup_num_tokens"] = setting("prompt_lookup_num_tokens")
             for name in (name for name, given in unknown.items() if given):
                 raise ValueError(
                     f"{name}: the beam search with the paper's length penalty does not do this. Leave it out, or give "
@@ -131,14 +133,16 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
             kwargs.pop(name, None)
 
         input_ids = inputs if inputs is not None else kwargs.get("input_ids")
-        if input_ids is not None and kwargs.get("attention_mask") is None:
-            kwargs["attention_mask"] = (input_ids != self.config.pad_token_id).long()
+        pad, end = self.config.pad_token_id, self.config.eos_token_id
+        padded = pad is not None and pad not in (end if isinstance(end, list) else [end])
+        if input_ids is not None and kwargs.get("attention_mask") is None and padded:
+            kwargs["attention_mask"] = (input_ids != pad).long()
         limited = any(
             kwargs.get(name) is not None or getattr(generation_config, name, None) is not None
             for name in ("max_new_tokens", "max_length")
         )
         if offset is not None and not limited:
-            limits = self._source_lengths(kwargs) + offset
+            limits = self._source_lengths(input_ids, kwargs) + offset
             if generation_config is None:
                 kwargs["max_new_tokens"] = int(limits.max())
             else:  # transformers takes settings from one place only, and the caller's object is not ours to change
@@ -156,12 +160,16 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
         )
 
     @staticmethod
-    def _source_lengths(kwargs: dict[str, Any]) -> torch.Tensor:
+    def _source_lengths(input_ids: torch.Tensor | None, kwargs: dict[str, Any]) -> torch.Tensor:
         """Returns the number of source tokens, end of sentence included, of each sentence (sentences,)."""
         if kwargs.get("attention_mask") is not None:
             return kwargs["attention_mask"].sum(dim=-1)
-        states = kwargs["inputs_embeds"] if kwargs.get("inputs_embeds") is not None else kwargs["encoder_outputs"][0]
-        return torch.full(states.shape[:1], states.shape[1], device=states.device)
+        encoder_outputs = kwargs.get("encoder_outputs")
+        encoded = encoder_outputs[0] if encoder_outputs is not None else None
+        for source in (input_ids, kwargs.get("inputs_embeds"), encoded):
+            if source is not None:
+                return torch.full(source.shape[:1], source.shape[1], device=source.device)
+        raise ValueError("There is no source to translate: give input_ids, inputs_embeds or encoder_outputs.")
 
 
 def beam_search(

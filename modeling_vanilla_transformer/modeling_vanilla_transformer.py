@@ -38,11 +38,17 @@ IGNORE_INDEX = -100
 FLASH_MAX_HEAD_WIDTH = 256
 
 
-def shift_right(labels: torch.Tensor, pad_token_id: int, decoder_start_token_id: int) -> torch.Tensor:
+def shift_right(labels: torch.Tensor, pad_token_id: int | None, decoder_start_token_id: int | None) -> torch.Tensor:
     """
     Returns the decoder's input for `labels`, both (batch, target length): the same tokens one position to the right,
-    behind the start token (section 3.1). Ignored labels become padding.
+    behind the start token (section 3.1). Ignored labels become padding. A configuration that lacks one of the two ids
+    is a ValueError.
     """
+    if pad_token_id is None or decoder_start_token_id is None:
+        raise ValueError(
+            "The decoder's input needs padding and a start token: set both in the configuration, which has "
+            f"pad_token_id={pad_token_id} and decoder_start_token_id={decoder_start_token_id}."
+        )
     shifted = labels.roll(1, dims=-1)
     shifted[:, 0] = decoder_start_token_id
     return shifted.masked_fill(shifted == IGNORE_INDEX, pad_token_id)
@@ -186,13 +192,13 @@ class VanillaTransformerAttention(nn.Module):
         for projection in (self.q_proj, self.k_proj, self.v_proj):
             projection.xavier_gain = 1 / math.sqrt(2)  # as if the three were drawn as one fused matrix
 
-    def split_heads(self, states: torch.Tensor) -> torch.Tensor:
-        """(batch, length, h * d) to (batch, h, length, d)"""
-        return states.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+    def split_heads(self, states: torch.Tensor, width: int) -> torch.Tensor:
+        """(batch, length, h * width) to (batch, h, length, width)"""
+        return states.unflatten(-1, (self.num_heads, width)).transpose(1, 2)
 
     def keys_and_values(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns K (batch, h, length, d_k) and V (batch, h, length, d_v) of `states` (batch, length, d_model)."""
-        return self.split_heads(self.k_proj(states)), self.split_heads(self.v_proj(states))
+        return self.split_heads(self.k_proj(states), self.d_k), self.split_heads(self.v_proj(states), self.d_v)
 
     def attend(
         self,
@@ -215,7 +221,7 @@ class VanillaTransformerAttention(nn.Module):
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(implementation, eager_attention_forward)
         output, weights = attention(
             self,
-            self.split_heads(self.q_proj(hidden_states)),
+            self.split_heads(self.q_proj(hidden_states), self.d_k),
             key,
             value,
             attention_mask,
@@ -392,6 +398,18 @@ class VanillaTransformerPreTrainedModel(PreTrainedModel):
         elif isinstance(module, nn.LayerNorm):
             init.ones_(module.weight)
             init.zeros_(module.bias)
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, pad_to_multiple_of: int | None = None, mean_resizing: bool = True
+    ) -> nn.Embedding:
+        """As transformers' own; a target embedding of its own (untied) is resized along with the source's."""
+        source = super().resize_token_embeddings(new_num_tokens, pad_to_multiple_of, mean_resizing)
+        decoder = getattr(self.base_model, "decoder", None)
+        if decoder is not None and decoder.embed_tokens.num_embeddings != source.num_embeddings:
+            decoder.embed_tokens = self._get_resized_embeddings(
+                decoder.embed_tokens, source.num_embeddings, mean_resizing=mean_resizing
+            )
+        return source
 
     def save_pretrained(self, save_directory, **kwargs):
         """As transformers' own; the configuration also names the class for every Auto class the code can serve."""
@@ -652,14 +670,6 @@ class VanillaTransformerForConditionalGeneration(
         self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
         self.loss_function = label_smoothed_cross_entropy
         self.post_init()
-
-    def resize_token_embeddings(self, new_num_tokens: int | None = None, *args, **kwargs) -> nn.Embedding:
-        """As transformers' own; a target embedding of its own (untied) is resized along with the source's."""
-        source = super().resize_token_embeddings(new_num_tokens, *args, **kwargs)
-        decoder = self.model.decoder
-        if decoder.embed_tokens.num_embeddings != source.num_embeddings:
-            decoder.embed_tokens = self._get_resized_embeddings(decoder.embed_tokens, source.num_embeddings)
-        return source
 
     def prepare_decoder_input_ids_from_labels(self, labels: torch.Tensor) -> torch.Tensor:
         """Returns the decoder's input for `labels`, both (batch, target length)."""

@@ -14,12 +14,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.output import MODEL, TEST_HYPOTHESES, TEST_SCORES, OutputError
+from training.output import MODEL, TEST_HYPOTHESES, TEST_SCORES
+from training.output import RECIPE as RUN_RECIPE
 from training.recipe import TrainingError, read_recipe
 from training.train import train
 
 RECIPE = Path(__file__).parents[1] / "configuration" / "recipes" / "quickstart.yaml"
 SENTENCE = "The old farmer knows that his daughter has locked the black door."
+# Holds the sentence that was translated last, for the figure of it.
+SENTENCE_FILE = "sentence.txt"
 
 # All that a user of the saved model needs: transformers, and the folder (or its name on the Hub).
 LOAD_AND_TRANSLATE = """\
@@ -77,24 +80,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--text", help="an English sentence to translate; without it you are asked for one")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the training run (default: 1)")
+    parser.add_argument("--seed", type=int, help="seed of the training run (default: 1)")
     parser.add_argument("--output", type=Path, default=Path("runs/quickstart"), help="folder of the run")
     parser.add_argument("--retrain", action="store_true", help="train anew, in place of the model that is there")
     options = parser.parse_args(arguments)
     try:
         quickstart(options.output, options.seed, options.text, options.retrain)
     except TrainingError as error:
-        hint = " (here: --retrain)" if isinstance(error, OutputError) else ""
-        parser.exit(2, f"error: {error}{hint}\n")
+        parser.exit(2, f"error: {error}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "\ninterrupted\n")
 
 
-def quickstart(output: Path, seed: int, text: str | None, retrain: bool) -> None:
-    """Trains, unless the run in `output` is finished, shows the results and translates `text`."""
+def check_run(output: Path, seed: int | None) -> bool:
+    """
+    Returns whether `output` holds a finished run to use; if not, there is room for one.
+
+    Raises:
+        TrainingError: it holds a run that did not finish, or one of another seed than asked for.
+    """
+    anew = "train anew with --retrain (make: RETRAIN=1), or name another folder with --output (make: RUN=...)"
+    if not (output / RUN_RECIPE).is_file():
+        return False
+    if not (output / TEST_SCORES).is_file():
+        raise TrainingError(f"{output} holds a run that did not finish; {anew}")
+    trained_with = read_recipe(output / RUN_RECIPE).optimization.seed
+    if seed not in (None, trained_with):
+        raise TrainingError(f"{output} holds a run of seed {trained_with}, not {seed}; {anew}")
+    return True
+
+
+def quickstart(output: Path, seed: int | None, text: str | None, retrain: bool) -> None:
+    """Trains, unless `output` holds a finished run, shows the results and translates `text`."""
     model = output / MODEL
-    if retrain or not (output / TEST_SCORES).is_file():
+    if retrain or not check_run(output, seed):
         started = time.monotonic()
         print("Training a small Transformer on the embedded English-German corpus.", flush=True)
-        overrides = {"output": str(output), "seed": seed, "overwrite": retrain}
+        overrides = {"output": str(output), "seed": 1 if seed is None else seed, "overwrite": retrain}
         train(read_recipe(RECIPE, overrides))
         print(f"\nTrained and scored in {time.monotonic() - started:.0f} s.")
     else:
@@ -102,10 +124,12 @@ def quickstart(output: Path, seed: int, text: str | None, retrain: bool) -> None
     show_results(output)
 
     if text is None and sys.stdin.isatty():
-        text = input(f"A sentence to translate (Enter for '{SENTENCE}'): ").strip()
+        text = input(f"A sentence to translate (Enter for '{SENTENCE}'): ")
+    text = " ".join((text or "").split()) or SENTENCE
     print("In a fresh process, by AutoModelForSeq2SeqLM and AutoTokenizer:\n")
-    print(f"  source       {text or SENTENCE}")
-    print(f"  translation  {translate_in_fresh_process(model, text or SENTENCE)}\n")
+    print(f"  source       {text}")
+    print(f"  translation  {translate_in_fresh_process(model, text)}\n")
+    (output / SENTENCE_FILE).write_text(text, encoding="utf-8")
     print(f"The model: {model}")
 
 

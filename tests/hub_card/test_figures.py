@@ -48,7 +48,7 @@ def test_cross_attention_shows_the_weights_of_every_step(model, tokenizer):
     source = tokenizer(sentence, return_tensors="pt")
     translation = model.generate(**source)
     weights, rows, columns = drawn(cross_attention_figure(model, tokenizer, sentence, layer=0))
-    assert columns == [tokenizer.decode([i]).replace(" ", "·") for i in source["input_ids"][0].tolist()]
+    assert columns == [token.replace(" ", "·") for token in tokenizer.convert_ids_to_tokens(source["input_ids"][0])]
     assert len(rows) == translation.shape[1] - 1
     assert torch.allclose(weights.sum(dim=1), torch.ones(len(rows)), atol=1e-5)
 
@@ -66,6 +66,16 @@ def test_the_models_attention_implementation_is_left_as_it_was(model, tokenizer)
     model.set_attn_implementation("sdpa")
     cross_attention_figure(model, tokenizer, "a dog")
     assert model.config._attn_implementation == "sdpa"
+
+
+def test_any_text_can_be_labelled_and_long_text_stays_small(model, tokenizer, tmp_path):
+    figure = cross_attention_figure(model, tokenizer, "costs $5 or $$_ 机\n😊")
+    figure.savefig(tmp_path / "odd.png")
+    _, _, columns = drawn(figure)
+    assert "<0xE6>" in columns and "<0x0A>" in columns and "<0x24>" in columns
+    long = cross_attention_figure(model, tokenizer, "the old farmer " * 60)
+    assert max(long.get_size_inches()) <= 40
+    long.savefig(tmp_path / "long.png")
 
 
 @pytest.mark.parametrize(("sentence", "layer", "message"), [("  ", -1, "empty"), ("a dog", 2, "layers 0 to 1")])

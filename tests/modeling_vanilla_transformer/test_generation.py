@@ -476,3 +476,30 @@ def test_more_sequences_than_beams_are_an_error(small_model):
         small_model().generate(
             input_ids=torch.tensor([[5, 1]]), num_beams=2, num_return_sequences=3, length_penalty_type="wu"
         )
+
+
+def test_padding_is_masked_without_an_attention_mask(small_model):
+    model, settings = small_model(), dict(max_new_tokens=4, suppress_tokens=[PAD, END])
+    alone = model.generate(input_ids=torch.tensor([[5, 9, 1]]), **settings)
+    padded = model.generate(input_ids=torch.tensor([[5, 9, 1, 0, 0], [4, 3, 8, 6, 1]]), **settings)
+    assert torch.equal(padded[0], alone[0])
+
+
+def test_no_source_is_an_error_that_names_what_to_give(small_model):
+    with pytest.raises(ValueError, match="input_ids, inputs_embeds or encoder_outputs"):
+        small_model().generate(max_length_offset=3)
+
+
+def test_places_without_a_hypothesis_of_their_own_are_filled_with_finite_scores(small_model):
+    """Where a constraint leaves one possible sentence, all four returned ones obey it, as in transformers' search."""
+    found = small_model().generate(
+        input_ids=torch.tensor([[5, 9, 1]]),
+        prefix_allowed_tokens_fn=lambda _, prefix: [4] if len(prefix) == 1 else [END],
+        num_beams=4,
+        num_return_sequences=4,
+        length_penalty_type="wu",
+        max_new_tokens=5,
+        return_dict_in_generate=True,
+    )
+    assert found.sequences[:, 1:3].tolist() == [[4, END]] * 4
+    assert found.sequences_scores.isfinite().all()

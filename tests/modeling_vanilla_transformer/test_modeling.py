@@ -665,7 +665,7 @@ def test_an_attention_of_ones_own_is_used(small_model, batch):
 
 @pytest.fixture
 def fake_flash():
-    """Registers an attention named like the flash kernels, none of which can be had on this machine."""
+    """Registers an attention named like the flash kernels, which need a GPU and a package of their own."""
     name = "flash_attention_2_of_a_test"
 
     def flash(module, query, key, value, attention_mask, scaling=None, is_causal=None, **kwargs):
@@ -987,3 +987,16 @@ def test_a_saved_configuration_names_the_class_for_both_auto_classes(small_model
         "AutoModel": "VanillaTransformerModel",
         "AutoModelForSeq2SeqLM": "VanillaTransformerForConditionalGeneration",
     }
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_model_without_a_head_resizes_both_embeddings_too(small_model, tied):
+    model = small_model(tie_word_embeddings=tied).model
+    model.resize_token_embeddings(29)
+    assert model.encoder.embed_tokens.num_embeddings == model.decoder.embed_tokens.num_embeddings == 29
+    assert (model.encoder.embed_tokens.weight is model.decoder.embed_tokens.weight) == tied
+
+
+def test_a_missing_start_token_is_an_error_that_names_it():
+    with pytest.raises(ValueError, match="decoder_start_token_id=None"):
+        shift_right(torch.tensor([[5, 1]]), 0, None)

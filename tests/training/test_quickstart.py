@@ -40,7 +40,15 @@ def test_an_unfinished_run_is_named_and_not_overwritten(output, capsys):
     shown = capsys.readouterr().err
     (output.parent / TEST_SCORES).rename(output / TEST_SCORES)
     assert caught.value.code == 2
-    assert "holds another run" in shown and "--retrain" in shown
+    assert "did not finish" in shown and "--retrain" in shown
+
+
+def test_another_seed_is_not_passed_off_as_the_one_asked_for(output, capsys):
+    with pytest.raises(SystemExit) as caught:
+        quickstart.main(["--output", str(output), "--seed", "2", "--text", "The farmer sleeps."])
+    shown = capsys.readouterr().err
+    assert caught.value.code == 2
+    assert "a run of seed 1, not 2" in shown and "--retrain" in shown
 
 
 def test_a_model_that_does_not_load_is_an_error(tmp_path):

@@ -1,5 +1,6 @@
 """Every German word of the corpus stands in Debian's German dictionary."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -10,15 +11,16 @@ INSTALL = "hunspell with its German dictionary is missing: apt-get install hunsp
 
 
 def misspelled(words):
-    """The words that hunspell does not know, or a failed test that says what to install."""
+    """The words that hunspell does not know. Where it is missing, the test is skipped, and fails in CI."""
+    missing = pytest.fail if os.environ.get("CI") else pytest.skip
     if shutil.which("hunspell") is None:
-        pytest.fail(INSTALL)
+        missing(INSTALL)
     done = subprocess.run(
         ["hunspell", "-i", "utf-8", "-d", "de_DE", "-l"],
         input="\n".join(words), capture_output=True, text=True, encoding="utf-8",
     )  # fmt: skip
     if done.returncode != 0:
-        pytest.fail(f"{INSTALL} ({done.stderr.strip()})")
+        missing(f"{INSTALL} ({done.stderr.strip()})")
     return done.stdout.split()
 
 
