@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 _NAME = re.compile(r"step-(\d{8,})")
+_LEFT_BEHIND = re.compile(rf"\.{_NAME.pattern}\.(unfinished|replaced)")
 
 
 class Saveable(Protocol):
@@ -45,7 +46,7 @@ def save_folder(folder: Path, *parts: Saveable) -> Path:
     """Let each part save itself into `folder`, which appears under its name only when all of them have.
 
     A folder of this name that exists already is replaced. What an interrupted save leaves behind has a name that
-    starts with a point, which nothing reads and the next save removes.
+    starts with a point, which nothing reads; the next save of the same name and `prune_checkpoints` remove it.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     unfinished = folder.parent / f".{folder.name}.unfinished"
@@ -82,6 +83,10 @@ def prune_checkpoints(output: str | Path, keep: int) -> list[Checkpoint]:
         doomed = checkpoint.folder.with_name(f".{checkpoint.folder.name}.replaced")
         os.rename(checkpoint.folder, doomed)
         shutil.rmtree(doomed)
+    folder = checkpoints_folder(output)
+    for entry in list(folder.iterdir()) if folder.is_dir() else []:
+        if _LEFT_BEHIND.fullmatch(entry.name):
+            shutil.rmtree(entry)
     return removed
 
 

@@ -3,7 +3,8 @@
 import functools
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from training.recipe import DataRecipe, TrainingError
 EMBEDDED = "embedded"
 FILE_TYPES = (".tsv", ".jsonl", ".json", ".parquet")
 IGNORED_LABEL = -100
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell one, UTF-8 cannot
 # Part of every cache's name: raise it with any change to what `tokenize_pairs` writes.
 _CACHE_VERSION = 1
 
@@ -100,7 +102,7 @@ def _read_local(recipe: DataRecipe, folder: Path, split: str) -> datasets.Datase
         except (datasets.exceptions.DatasetGenerationError, pa.ArrowInvalid) as error:
             raise DataError(f"{path}: not readable as Parquet: {error.__cause__ or error}") from None
         return _columns(recipe, table, str(path))
-    return _columns(recipe, datasets.Dataset.from_list(list(_read_json(path))), str(path))
+    return _read_json(recipe, path)
 
 
 def _read_text(source: Path, target: Path) -> datasets.Dataset:
@@ -132,24 +134,51 @@ def _read_tsv(recipe: DataRecipe, path: Path) -> datasets.Dataset:
     return _table([row[positions[0]] for row in rows], [row[positions[1]] for row in rows])
 
 
-def _read_json(path: Path) -> Iterator[dict[str, Any]]:
+def _read_json(recipe: DataRecipe, path: Path) -> datasets.Dataset:
+    rows = list(_read_json_rows(path))
+    if not rows:
+        raise DataError(f"{path}: the file holds no pairs")
+    names = _find_columns(recipe, {name for _, row in rows for name in row})
+    if names is None and any("translation" in row for _, row in rows):
+        rows = [(number, _json_object(path, number, row.get("translation") or {})) for number, row in rows]
+        names = _find_columns(recipe, {name for _, row in rows for name in row})
+    if names is None:
+        raise _missing_column(recipe, str(path), dict.fromkeys(name for _, row in rows for name in row))
+    for number, row in rows:
+        for name in names:
+            text = row.get(name)
+            if not (text is None or isinstance(text, str)):
+                raise DataError(f"{path}: row {number}: '{name}' must be text or null, but is {json.dumps(text)[:80]}")
+            if text and _LONE_SURROGATE.search(text):
+                raise DataError(f"{path}: row {number}: '{name}' holds half a surrogate pair, which is no character")
+    return _table(*([row.get(name) for _, row in rows] for name in names))
+
+
+def _json_object(path: Path, number: int, row: Any) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise DataError(f"{path}: row {number} is no object with named columns")
+    return row
+
+
+def _read_json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows with their numbers: those of a list, or one a line."""
     lines = read_lines(path)
     if lines[0].lstrip().startswith("["):
         try:
             rows = list(enumerate(json.loads("\n".join(lines)), start=1))
         except json.JSONDecodeError as error:
             raise DataError(f"{path}: line {error.lineno} is not JSON: {error.msg}") from None
+        except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists a thousand deep
+            raise DataError(f"{path}: not readable as JSON: {error}") from None
     else:
         rows = []
         for number, line in enumerate(lines, start=1):
             try:
                 rows.append((number, json.loads(line)))
-            except json.JSONDecodeError as error:
-                raise DataError(f"{path}: line {number} is not JSON: {error.msg}") from None
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{path}: line {number} is not JSON: {getattr(error, 'msg', error)}") from None
     for number, row in rows:
-        if not isinstance(row, dict):
-            raise DataError(f"{path}: row {number} is no object with named columns")
-        yield row
+        yield number, _json_object(path, number, row)
 
 
 def _read_hub(recipe: DataRecipe, split: str) -> datasets.Dataset:
@@ -183,7 +212,7 @@ def _read_embedded(recipe: DataRecipe, split: str) -> datasets.Dataset:
     return _table(english, german) if languages == ("en", "de") else _table(german, english)
 
 
-def _table(sources: list[str], targets: list[str]) -> datasets.Dataset:
+def _table(sources: Sequence[str | None], targets: Sequence[str | None]) -> datasets.Dataset:
     return datasets.Dataset.from_dict({"source": sources, "target": targets})
 
 

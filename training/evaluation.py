@@ -15,6 +15,7 @@ from transformers import GenerationConfig
 
 from training.batching import TokenBudgetBatches
 from training.data import TokenizedPairs
+from training.recipe import RecipeError
 
 BLEU_MODULE = Path(__file__).parent / "bleu"
 
@@ -124,3 +125,17 @@ def bleu(
     return metric.compute(
         predictions=list(hypotheses), references=list(references), tokenize=tokenize, lowercase=lowercase
     )
+
+
+def check_bleu(tokenize: str) -> None:
+    """Pass where sacreBLEU can tokenise so: some ways need a package, or a download, of their own.
+
+    Raises:
+        RecipeError: it cannot; the message is sacreBLEU's, which names the package.
+    """
+    try:
+        bleu(["a b c d"], ["a b c d"], tokenize=tokenize)
+    except Exception as error:  # ImportError, RuntimeError, or whatever a download raises
+        raise RecipeError(
+            f"bleu_tokenize: {tokenize} does not work here: {' '.join(str(error).split())} Or choose another."
+        ) from error

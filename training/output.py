@@ -1,68 +1,102 @@
 """The output folder of a run: refused where it holds another, and the log of metrics within it."""
 
 import json
+import re
 import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 
 from training.checkpoints import list_checkpoints
-from training.recipe import Recipe, TrainingError
+from training.recipe import WRITTEN_BY_A_RUN, Recipe, TrainingError
 
-# Everything that a run writes; nothing else in the folder is ever touched.
-CHECKPOINTS, MODEL, TOKENIZER, METRICS, TENSORBOARD = (
+# Everything that a run, or an average of its checkpoints, writes; nothing else in the folder is ever touched.
+CHECKPOINTS, MODEL, AVERAGE, TOKENIZER, METRICS, TENSORBOARD = (
     "checkpoints",
     "model",
+    "average",
     "tokenizer",
     "metrics.jsonl",
     "tensorboard",
 )
 RECIPE, TEST_SCORES, TEST_HYPOTHESES = "recipe.yaml", "test.json", "test.hypotheses.txt"
-_WRITTEN = (CHECKPOINTS, MODEL, TOKENIZER, METRICS, TENSORBOARD, RECIPE, TEST_SCORES, TEST_HYPOTHESES)
+_WRITTEN = (CHECKPOINTS, MODEL, AVERAGE, TOKENIZER, METRICS, TENSORBOARD, RECIPE, TEST_SCORES, TEST_HYPOTHESES)
+# Folders on their way to one of these names, or out of its way: see training/checkpoints.py.
+_HIDDEN = re.compile(rf"\.({'|'.join(map(re.escape, _WRITTEN))})\.(unfinished|replaced)")
 
 
 class OutputError(TrainingError):
     """An output folder that cannot be written to without losing something."""
 
 
-def check_output(folder: Path, overwrite: bool) -> None:
+def check_output(folder: Path, overwrite: bool, tokenizer: str | None = None) -> None:
     """Pass where a new run may use the folder; nothing is changed.
 
+    Args:
+        folder: the output folder; it needn't exist.
+        overwrite: whether the run may replace another.
+        tokenizer: the tokenizer that the run reads.
+
     Raises:
-        OutputError: it is a file, holds another run (unless `overwrite`), or holds what no run wrote.
+        OutputError: the folder cannot be written to, holds another run (unless `overwrite`), or a recipe that no run
+            wrote, or this tokenizer where the run's own will be.
     """
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise OutputError(f"output: {folder} is a file; name a folder")
-    foreign = sorted(entry.name for entry in folder.iterdir() if entry.name not in _WRITTEN)
-    if foreign:
-        raise OutputError(
-            f"output: {folder} holds files that are no run's ({', '.join(foreign[:5])}); name a new folder"
-        )
-    # A recipe and a tokenizer alone are of a run that failed before it had anything to lose.
-    run = [name for name in _WRITTEN if name not in (RECIPE, TOKENIZER) and (folder / name).exists()]
-    if run and not overwrite:
-        checkpoints = list_checkpoints(folder)
-        newest = f", newest {checkpoints[-1].folder.name}" if checkpoints else ""
-        raise OutputError(
-            f"output: {folder} holds another run ({', '.join(run)}; {len(checkpoints)} checkpoints{newest}); name "
-            "another folder with --output, or replace that run with --overwrite true"
-        )
+    try:
+        present = [entry for entry in folder.iterdir() if _is_of_a_run(entry)] if folder.is_dir() else []
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            raise OutputError(f"output: {existing} is a file; name a folder")
+        recipe = folder / RECIPE
+        if recipe.exists() and not recipe.read_bytes().startswith(WRITTEN_BY_A_RUN.encode()):
+            raise OutputError(f"output: {recipe} was not written by a run, which would replace it; name a new folder")
+        if tokenizer and any(Path(tokenizer).resolve().is_relative_to(entry.resolve()) for entry in present):
+            raise OutputError(
+                f"output: the tokenizer {tokenizer} lies in {folder}, where the run replaces it; name a new folder, "
+                "or move the tokenizer"
+            )
+        # A recipe, and a tokenizer beside it, are of a run that failed before it had anything to lose.
+        nothing_to_lose = (RECIPE, TOKENIZER) if recipe.exists() else ()
+        run = [entry.name for entry in sorted(present) if entry.name not in nothing_to_lose]
+        if run and not overwrite:
+            checkpoints = list_checkpoints(folder)
+            newest = f", newest {checkpoints[-1].folder.name}" if checkpoints else ""
+            raise OutputError(
+                f"output: {folder} holds another run ({', '.join(run)}; {len(checkpoints)} checkpoints{newest}); name "
+                "another folder with --output, or replace that run with --overwrite true"
+            )
+        with tempfile.TemporaryFile(dir=existing):  # the proof that it can be written to
+            pass
+    except OSError as error:
+        raise _not_writable(folder, error) from error
 
 
 def create_output(folder: Path, recipe: Recipe) -> None:
-    """Make the folder, free of an earlier run's files, with the resolved recipe in it."""
-    check_output(folder, recipe.output.overwrite)
-    for name in _WRITTEN:
-        path = folder / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    recipe.write(folder / RECIPE)
+    """Make the folder, free of an earlier run's files, with the resolved recipe in it.
+
+    Raises:
+        OutputError: as `check_output`.
+    """
+    check_output(folder, recipe.output.overwrite, recipe.model.tokenizer)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for entry in filter(_is_of_a_run, list(folder.iterdir())):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        recipe.write(folder / RECIPE)
+    except OSError as error:
+        raise _not_writable(folder, error) from error
+
+
+def _is_of_a_run(entry: Path) -> bool:
+    return entry.name in _WRITTEN or bool(_HIDDEN.fullmatch(entry.name))
+
+
+def _not_writable(folder: Path, error: OSError) -> OutputError:
+    return OutputError(f"output: {folder} cannot be written to ({error}); name another folder")
 
 
 class Metrics:

@@ -6,15 +6,19 @@ A recipe is a flat YAML file. Each key is a field below; any of them can be give
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 from transformers import HfArgumentParser
+
+# The first line of every recipe that a run writes, so that a later run knows it from one that somebody wrote by hand.
+WRITTEN_BY_A_RUN = "# The recipe of this run, all its choices resolved. Written by the run: copy it before editing.\n"
 
 
 class TrainingError(Exception):
@@ -49,7 +53,9 @@ class DataRecipe:
     target_language: str = _key("Code of the language to translate to, for instance de.")
     train: str = _key(
         "Training pairs. In a folder: a prefix (train means train.en and train.de), a file (.tsv, .jsonl, .json, "
-        ".parquet), or two text files with a comma between them. On the Hub and embedded: the name of a split.",
+        ".parquet), or two text files with a comma between them. On the Hub and embedded: the name of a split. A "
+        ".tsv needs no header: unless its first line names the columns, its two columns are source and target from "
+        "that line on. Quotes in it are plain characters.",
         "train",
     )
     validation: str | None = _key("Pairs for the perplexity during training, written as for train; null: none.", None)
@@ -242,7 +248,8 @@ class Recipe:
 
     def write(self, path: Path) -> None:
         """Write the resolved recipe as YAML; `read_recipe` reads it back to an equal recipe."""
-        path.write_text(yaml.safe_dump(self.as_dict(), sort_keys=False, allow_unicode=True), encoding="utf-8")
+        text = yaml.safe_dump(self.as_dict(), sort_keys=False, allow_unicode=True)
+        path.write_text(WRITTEN_BY_A_RUN + text, encoding="utf-8")
 
 
 GROUPS: tuple[Any, ...] = (DataRecipe, ModelRecipe, OptimizationRecipe, OutputRecipe, DecodingRecipe)
@@ -256,7 +263,7 @@ def _key_types() -> dict[str, Any]:
 
 
 def _describe(kind: Any) -> str:
-    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
+    names = {int: "a whole number", float: "a finite number", str: "text", bool: "true or false", type(None): "null"}
     if typing.get_origin(kind) is Literal:
         return "one of " + ", ".join(str(choice) for choice in typing.get_args(kind))
     if isinstance(kind, types.UnionType):
@@ -265,7 +272,7 @@ def _describe(kind: Any) -> str:
 
 
 def _convert(value: Any, kind: Any) -> Any:
-    """`value`, as YAML read it, as a value of the type `kind`. Raises ValueError where it is none."""
+    """`value`, as YAML read it, as a value of the type `kind`. Raises ValueError or OverflowError where it is none."""
     if isinstance(kind, types.UnionType):
         if value is None:
             return None
@@ -276,7 +283,7 @@ def _convert(value: Any, kind: Any) -> Any:
             return value
     elif kind is float:
         # YAML 1.1 takes 1e-9, without a point, for text
-        if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        if isinstance(value, (int, float, str)) and not isinstance(value, bool) and math.isfinite(float(value)):
             return float(value)
     elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
@@ -306,7 +313,7 @@ def make_recipe(values: dict[str, Any], origins: dict[str, str] | None = None) -
             )
         try:
             checked[key] = _convert(value, key_types[key])
-        except ValueError:
+        except (ValueError, OverflowError):
             hint = " (put it in quotes)" if key_types[key] in (str, str | None) else ""
             raise RecipeError(
                 f"{origin}: {key} must be {_describe(key_types[key])}, but is {value!r} ({type(value).__name__}){hint}"
@@ -324,6 +331,10 @@ def make_recipe(values: dict[str, Any], origins: dict[str, str] | None = None) -
         raise RecipeError(f"{origins.get('', 'the recipe')}: {error}") from None
 
 
+# PyYAML passes on what Python thinks of a number or a date that cannot be, and of lists a thousand deep.
+_UNREADABLE = (yaml.YAMLError, ValueError, OverflowError, RecursionError)
+
+
 class _StrictLoader(yaml.SafeLoader):
     """YAML that refuses a key given twice, where PyYAML silently takes the last."""
 
@@ -331,6 +342,8 @@ class _StrictLoader(yaml.SafeLoader):
         seen = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise RecipeError(f"{self.name}: line {key_node.start_mark.line + 1}: {key} is no key; give a word")
             if key in seen:
                 raise RecipeError(
                     f"{self.name}: line {key_node.start_mark.line + 1} gives the key '{key}' a second time; keep one"
@@ -355,7 +368,7 @@ def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Re
     try:
         with path.open(encoding="utf-8") as file:
             values = yaml.load(file, Loader=_StrictLoader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (*_UNREADABLE, OSError) as error:
         raise RecipeError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
     if values is None:
         values = {}
@@ -396,7 +409,12 @@ def _read_overrides(arguments: Sequence[str]) -> dict[str, Any]:
             elif key in key_types:
                 raise RecipeError(f"the command line: --{key} has no value after it")
         is_text = key_types.get(key) in (str, str | None) or typing.get_origin(key_types.get(key)) is Literal
-        overrides[key] = text if is_text and text != "null" else yaml.safe_load(text)
+        try:
+            overrides[key] = text if is_text and text != "null" else yaml.safe_load(text)
+        except _UNREADABLE as error:
+            raise RecipeError(
+                f"the command line: --{key} {text}: not readable as YAML: {' '.join(str(error).split())}"
+            ) from None
     return overrides
 
 

@@ -17,7 +17,7 @@ from modeling_vanilla_transformer import (
     configuration_names,
     named_configuration,
 )
-from training.data import all_text
+from training.data import DataError, TokenizedPairs, all_text
 from training.output import TENSORBOARD
 from training.recipe import Recipe, RecipeError
 
@@ -92,6 +92,10 @@ def read_configuration(recipe: Recipe) -> VanillaTransformerConfig:
         if name in configuration_names():
             config = named_configuration(name)
         elif (Path(name) / "config.json").is_file():
+            ours = VanillaTransformerConfig.model_type
+            found = VanillaTransformerConfig.get_config_dict(name)[0].get("model_type", ours)
+            if found != ours:
+                raise RecipeError(f"model: {name} has the model_type {found}; give a configuration of {ours}")
             config = VanillaTransformerConfig.from_pretrained(name)
         else:
             raise RecipeError(
@@ -114,6 +118,12 @@ def read_tokenizer(recipe: Recipe, config: VanillaTransformerConfig) -> VanillaT
     """
     folder = recipe.model.tokenizer
     if folder is None:
+        _check_special_tokens("a tokenizer trained here", VanillaTransformerTokenizer(), recipe, config)
+        if config.decoder_start_token_id != config.bos_token_id:
+            raise RecipeError(
+                f"model: {recipe.model.model} has the decoder_start_token_id {config.decoder_start_token_id}, but "
+                f"with a tokenizer trained here it must be the bos_token_id {config.bos_token_id}"
+            )
         return None
     if not (Path(folder) / "tokenizer.json").is_file():
         raise RecipeError(
@@ -126,13 +136,19 @@ def read_tokenizer(recipe: Recipe, config: VanillaTransformerConfig) -> VanillaT
             f"tokenizer: {folder} has {len(tokenizer)} tokens, but the model {recipe.model.model} has a vocab_size of "
             f"{config.vocab_size}; give a model with vocab_size {len(tokenizer)} or more, or another tokenizer"
         )
+    _check_special_tokens(folder, tokenizer, recipe, config)
+    return tokenizer
+
+
+def _check_special_tokens(
+    name: str, tokenizer: VanillaTransformerTokenizer, recipe: Recipe, config: VanillaTransformerConfig
+) -> None:
     for key in ("pad_token_id", "eos_token_id", "bos_token_id"):
         if getattr(tokenizer, key) != getattr(config, key):
             raise RecipeError(
-                f"tokenizer: {folder} has the {key} {getattr(tokenizer, key)}, but the model {recipe.model.model} has "
+                f"tokenizer: {name} has the {key} {getattr(tokenizer, key)}, but the model {recipe.model.model} has "
                 f"{getattr(config, key)}; they must be the same"
             )
-    return tokenizer
 
 
 def train_tokenizer(
@@ -142,11 +158,54 @@ def train_tokenizer(
 
     Raises:
         RecipeError: a vocabulary too small for what every tokenizer must have.
+        DataError: pairs without text.
     """
     size = recipe.model.vocab_size or config.vocab_size
+    least = len(VanillaTransformerTokenizer())
+    if size < least:
+        raise RecipeError(
+            f"vocab_size: no tokenizer of {size} tokens can be trained: special tokens and bytes alone are {least}"
+        )
     try:
         return VanillaTransformerTokenizer.train(
             all_text(pairs), vocab_size=size, length=2 * len(pairs), show_progress=show_progress
         )
     except ValueError as error:
-        raise RecipeError(f"vocab_size: no tokenizer of {size} tokens can be trained: {error}") from error
+        raise DataError(
+            f"{recipe.data.train}: the training pairs hold no text to train a tokenizer on: {error}"
+        ) from error
+
+
+def check_positions(
+    recipe: Recipe,
+    config: VanillaTransformerConfig,
+    tokenizer: VanillaTransformerTokenizer,
+    pairs: TokenizedPairs,
+    validation: TokenizedPairs | None,
+    test: datasets.Dataset | None,
+) -> None:
+    """Pass where the model has a position for every token that it will read or may write.
+
+    Raises:
+        RecipeError: learned positions, and fewer than that.
+    """
+    if config.position_embedding_type != "learned":
+        return
+    longest = {"a training pair": _longest(pairs)}
+    if validation:
+        longest["a validation pair"] = _longest(validation)
+    if test:
+        offset = recipe.decoding.max_length_offset
+        ids = tokenizer([line or "" for line in test["source"]], split_special_tokens=True)["input_ids"]
+        longest[f"a translation of the test set (max_length_offset: {offset})"] = max(map(len, ids)) + offset
+    for what, length in longest.items():
+        if length > config.max_position_embeddings:
+            raise RecipeError(
+                f"model: {recipe.model.model} has learned positions, max_position_embeddings: "
+                f"{config.max_position_embeddings}, but {what} has up to {length} tokens (max_length, for the "
+                f"training pairs: {recipe.data.max_length}); shorten the text or give the model more positions"
+            )
+
+
+def _longest(pairs: TokenizedPairs) -> int:
+    return int(max(pairs.source_lengths.max(), pairs.target_lengths.max()))

@@ -24,11 +24,18 @@ from modeling_vanilla_transformer import (
 )
 from training.average import last_checkpoints, write_average
 from training.data import describe_counts, read_pairs, tokenize_pairs
-from training.evaluation import bleu, perplexity, translate
+from training.evaluation import bleu, check_bleu, perplexity, translate
 from training.loop import Interrupted, NonFiniteLossError, TrainingLoop
 from training.output import MODEL, TEST_HYPOTHESES, TEST_SCORES, TOKENIZER, check_output, create_output
 from training.recipe import Recipe, TrainingError, recipe_from_command_line
-from training.setup import quiet_libraries, read_configuration, read_tokenizer, start_accelerator, train_tokenizer
+from training.setup import (
+    check_positions,
+    quiet_libraries,
+    read_configuration,
+    read_tokenizer,
+    start_accelerator,
+    train_tokenizer,
+)
 
 
 @dataclass
@@ -58,7 +65,7 @@ def train(recipe: Recipe, show_progress: bool = True) -> RunResult:
             is no number; an interruption.
     """
     output = Path(recipe.output.output)
-    check_output(output, recipe.output.overwrite)
+    check_output(output, recipe.output.overwrite, recipe.model.tokenizer)
     accelerator = start_accelerator(recipe)
     show = show_progress and accelerator.is_main_process
     with quiet_libraries(show):
@@ -74,6 +81,8 @@ def _train(recipe: Recipe, output: Path, accelerator: Accelerator, show: bool) -
 
     # Everything that may be wrong with the input is found before anything is written.
     config = read_configuration(recipe)
+    if recipe.data.test:
+        check_bleu(recipe.decoding.bleu_tokenize)
     train_text, validation_text, test_text = (
         read_pairs(recipe.data, split) if split else None
         for split in (recipe.data.train, recipe.data.validation, recipe.data.test)
@@ -101,6 +110,7 @@ def _train(recipe: Recipe, output: Path, accelerator: Accelerator, show: bool) -
         validation = validation_text and tokenize_pairs(
             validation_text, tokenizer, empty_lines=recipe.data.empty_lines, name=str(recipe.data.validation)
         )
+    check_positions(recipe, config, tokenizer, pairs, validation, test_text)
     for part in filter(None, (pairs, validation)):
         say(describe_counts(recipe.data.train if part is pairs else str(recipe.data.validation), part.counts))
     if accelerator.is_main_process:
@@ -166,6 +176,9 @@ def _score_test(
     # A line a sentence, whatever the model wrote.
     result.hypotheses = [" ".join(line.splitlines()) for line in hypotheses]
     seconds = time.monotonic() - started
+    if accelerator.is_main_process:  # before scoring: whatever happens there, the translations are safe
+        lines = "".join(f"{line}\n" for line in result.hypotheses)
+        (result.output / TEST_HYPOTHESES).write_text(lines, encoding="utf-8")
     score = bleu(result.hypotheses, references, tokenize=decoding.bleu_tokenize, lowercase=decoding.bleu_lowercase)
     result.test = {
         "bleu": score["bleu"],
@@ -182,8 +195,6 @@ def _score_test(
         "seconds": round(seconds, 3),
     }
     if accelerator.is_main_process:
-        lines = "".join(f"{line}\n" for line in result.hypotheses)
-        (result.output / TEST_HYPOTHESES).write_text(lines, encoding="utf-8")
         scores = json.dumps(result.test, indent=2, ensure_ascii=False)
         (result.output / TEST_SCORES).write_text(scores + "\n", encoding="utf-8")
     accelerator.log({"test_bleu": score["bleu"]}, step=result.updates)
@@ -199,6 +210,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"error: {error}", file=sys.stderr)
         code = {Interrupted: 130, NonFiniteLossError: 1}.get(type(error), 2)
         raise SystemExit(code) from None
+    except KeyboardInterrupt:  # outside the training loop, which has an answer of its own
+        if PartialState().is_local_main_process:
+            print("error: interrupted; the output folder holds what was saved before, if anything", file=sys.stderr)
+        raise SystemExit(130) from None
     if PartialState().is_main_process:
         print(f"model: {result.model}")
         if result.test:

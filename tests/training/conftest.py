@@ -12,10 +12,11 @@ from tests.training.text import sentences, write_lines
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache_and_one_thread(tmp_path_factory):
     torch.set_num_threads(1)
-    before = datasets.config.HF_DATASETS_CACHE
-    datasets.config.HF_DATASETS_CACHE = tmp_path_factory.mktemp("datasets_cache")
-    yield
-    datasets.config.HF_DATASETS_CACHE = before
+    cache = tmp_path_factory.mktemp("datasets_cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", cache)
+        patch.setenv("HF_DATASETS_CACHE", str(cache))  # of the processes that tests start
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,15 @@ def test_pruning_keeps_the_newest(tmp_path):
     assert prune_checkpoints(tmp_path, keep=2) == []
 
 
+def test_pruning_removes_what_interrupted_saves_left(tmp_path):
+    left = (".step-00000002.unfinished", ".step-00000001.replaced")
+    for name in (*left, ".mine.unfinished"):
+        (tmp_path / "checkpoints" / name).mkdir(parents=True)
+    save_checkpoint(tmp_path, 3, Writes(""))
+    assert prune_checkpoints(tmp_path, keep=2) == []
+    assert {entry.name for entry in (tmp_path / "checkpoints").iterdir()} == {".mine.unfinished", "step-00000003"}
+
+
 def test_other_folders_are_no_checkpoints(tmp_path):
     assert list_checkpoints(tmp_path) == []
     for name in ("step-12", "best", ".step-00000001.unfinished"):

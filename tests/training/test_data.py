@@ -105,6 +105,12 @@ def broken(folder):
     write_lines(folder / "columns.jsonl", ['{"english": "a", "german": "b"}'])
     write_lines(folder / "syntax.jsonl", ['{"en": "a", "de": "b"}', "{"])
     write_lines(folder / "rows.jsonl", ['{"en": "a", "de": "b"}', "[1]"])
+    write_lines(folder / "cells.jsonl", ['{"en": "a", "de": "b"}', '{"en": 5, "de": "b"}'])
+    write_lines(folder / "half.jsonl", ['{"en": "a", "de": null}', r'{"en": "b", "de": "\ud83d"}'])
+    write_lines(folder / "digits.jsonl", ["1" * 5000])
+    (folder / "nested.json").write_text('[{"translation": {"en": "a", "de": "b"}}, {"translation": "c"}]')
+    (folder / "none.json").write_text("[]")
+    (folder / "deep.json").write_text("[" * 100_000)
     pq.write_table(pa.table({"en": [1], "de": ["b"]}), folder / "numbers.parquet")
     pq.write_table(pa.table({"a": ["1"], "b": ["b"]}), folder / "columns.parquet")
     (folder / "noise.parquet").write_bytes(b"no parquet at all")
@@ -125,6 +131,12 @@ def broken(folder):
         ("columns.parquet", ["columns.parquet: no columns 'en' and 'de'; the columns are a, b"]),
         ("syntax.jsonl", ["syntax.jsonl: line 2 is not JSON"]),
         ("rows.jsonl", ["rows.jsonl: row 2 is no object"]),
+        ("cells.jsonl", ["cells.jsonl: row 2: 'en' must be text or null, but is 5"]),
+        ("half.jsonl", ["half.jsonl: row 2: 'de' holds half a surrogate pair"]),
+        ("digits.jsonl", ["digits.jsonl: line 1 is not JSON"]),
+        ("nested.json", ["nested.json: row 2 is no object"]),
+        ("none.json", ["none.json: the file holds no pairs"]),
+        ("deep.json", ["deep.json: not readable as JSON"]),
         ("numbers.parquet", ["numbers.parquet: the column 'en' must hold text"]),
         ("noise.parquet", ["noise.parquet: not readable as Parquet"]),
         ("other", ["other.en and", "other.de: no such file", "latin.en"]),
@@ -139,6 +151,18 @@ def test_bad_files_are_named(tmp_path, split, parts):
         read_pairs(recipe(tmp_path), split)
     for part in parts:
         assert part in str(caught.value)
+
+
+def test_other_json_columns_may_hold_anything(tmp_path):
+    rows = ['{"id": 1, "en": "a", "de": "b"}', '{"de": "c", "id": "x", "more": [1]}']
+    write_lines(tmp_path / "mixed.jsonl", rows)
+    read = read_pairs(recipe(tmp_path), "mixed.jsonl").to_list()
+    assert read == [{"source": "a", "target": "b"}, {"source": None, "target": "c"}]
+
+
+def test_quotes_in_a_tsv_are_plain_characters(tmp_path):
+    write_lines(tmp_path / "quotes.tsv", ['"a\t"b"'])
+    assert read_pairs(recipe(tmp_path), "quotes.tsv").to_list() == [{"source": '"a', "target": '"b"'}]
 
 
 def test_a_missing_folder_or_split_is_named(tmp_path):

@@ -1,5 +1,7 @@
 """The output folder: another run's is refused and left alone, other people's files are never touched."""
 
+import tempfile
+
 import pytest
 
 from training.output import OutputError, check_output, create_output
@@ -36,17 +38,61 @@ def test_overwriting_removes_what_runs_write(run, recipe_values):
     assert [entry.name for entry in run.iterdir()] == ["recipe.yaml"]
 
 
-def test_files_that_no_run_wrote_are_safe_even_from_overwriting(run, recipe_values):
+def test_files_that_no_run_wrote_are_in_nobodys_way_and_never_touched(run, recipe_values):
     (run / "thesis.tex").write_text("years of work")
+    (run / ".cache.unfinished").mkdir()
+    for name in (".model.unfinished", ".average.replaced", "average"):
+        (run / name).mkdir()
+    with pytest.raises(OutputError, match="holds another run .*average"):
+        check_output(run, overwrite=False)
+    create_output(run, make_recipe(recipe_values | {"overwrite": True}))
+    assert sorted(entry.name for entry in run.iterdir()) == [".cache.unfinished", "recipe.yaml", "thesis.tex"]
+    assert (run / "thesis.tex").read_text() == "years of work"
+    check_output(run, overwrite=False)
+
+
+def test_a_link_goes_but_not_what_it_leads_to(run, recipe_values, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (run / "model").symlink_to(tmp_path / "elsewhere")
+    create_output(run, make_recipe(recipe_values | {"overwrite": True}))
+    assert (tmp_path / "elsewhere").is_dir() and not (run / "model").exists()
+
+
+def test_a_recipe_that_no_run_wrote_is_never_replaced(run):
+    (run / "recipe.yaml").write_text("data: mine\n")
     for overwrite in (False, True):
-        with pytest.raises(OutputError, match="files that are no run's .thesis.tex."):
+        with pytest.raises(OutputError, match="run/recipe.yaml was not written by a run"):
             check_output(run, overwrite)
-    with pytest.raises(OutputError):
-        create_output(run, make_recipe(recipe_values | {"overwrite": True}))
+
+
+def test_the_tokenizer_that_is_read_is_never_replaced(run, recipe_values):
+    (run / "tokenizer").mkdir()
+    for inside in ("tokenizer", "checkpoints/step-00000005", "../run/tokenizer/"):
+        values = recipe_values | {"tokenizer": str(run / inside), "vocab_size": None, "overwrite": True}
+        with pytest.raises(OutputError, match="the tokenizer .* lies in .*run, where the run replaces it"):
+            create_output(run, make_recipe(values))
     assert (run / "checkpoints" / "step-00000005").is_dir()
+    check_output(run, True, str(run / "mine"))
 
 
-def test_a_file_is_no_folder(tmp_path):
+def test_a_tokenizer_alone_is_not_taken_for_a_failed_run(tmp_path):
+    (tmp_path / "tokenizer").mkdir()
+    with pytest.raises(OutputError, match="holds another run .tokenizer;"):
+        check_output(tmp_path, overwrite=False)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match="is a file"):
-        check_output(tmp_path / "file", overwrite=True)
+    for folder in (tmp_path / "file", tmp_path / "file" / "deep" / "run"):
+        with pytest.raises(OutputError, match="file is a file"):
+            check_output(folder, overwrite=True)
+    with pytest.raises(OutputError, match="nnnn cannot be written to"):
+        check_output(tmp_path / ("n" * 300), overwrite=False)
+
+    def refuse(dir):
+        raise PermissionError(13, "Permission denied", str(dir))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)  # for root, who runs tests too, every folder is writable
+    with pytest.raises(OutputError, match="new/run cannot be written to .*Permission denied"):
+        check_output(tmp_path / "new" / "run", overwrite=False)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

@@ -13,10 +13,15 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration, VanillaTransformerTokenizer
+from modeling_vanilla_transformer import (
+    VanillaTransformerForConditionalGeneration,
+    VanillaTransformerTokenizer,
+    named_configuration,
+)
 from tests.training.text import sentences, write_lines
 from training.average import average_weights
 from training.checkpoints import list_checkpoints
+from training.data import DataError
 from training.loop import NonFiniteLossError
 from training.recipe import RecipeError, make_recipe
 from training.setup import choose_precision
@@ -249,6 +254,89 @@ def test_an_interrupted_run_saves_and_says_so(recipe_file, tmp_path):
     assert f"interrupted after update {checkpoint.updates}; saved as {checkpoint.folder}" in shown
     assert "Traceback" not in shown
     VanillaTransformerForConditionalGeneration.from_pretrained(checkpoint.folder)
+
+
+def test_an_interruption_outside_the_loop_is_one_line(recipe_file, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.train.tokenize_pairs", interrupt)
+    with pytest.raises(SystemExit) as caught:
+        main([str(recipe_file)])
+    assert caught.value.code == 130
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: interrupted")
+
+
+@pytest.fixture
+def model_folder(recipe_values, tmp_path):
+    """Make the miniature configuration, with other values, a folder; returns a recipe of it."""
+
+    def make(**values):
+        named_configuration("miniature").save_pretrained(tmp_path / "configuration")
+        file = tmp_path / "configuration" / "config.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | values))
+        return make_recipe(recipe_values | {"model": str(file.parent), "vocab_size": 300})
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model_type": "marian"}, "has the model_type marian; give a configuration of vanilla_transformer"),
+        ({"pad_token_id": 3}, "a tokenizer trained here has the pad_token_id 0, but the model .* has 3"),
+        (
+            {"decoder_start_token_id": 0},
+            "decoder_start_token_id 0, but with a tokenizer trained here it must be",
+        ),
+        (
+            {"position_embedding_type": "learned", "max_position_embeddings": 6},
+            "max_position_embeddings: 6, but a training pair has up to .*max_length, for the training pairs: 60",
+        ),
+    ],
+)
+def test_a_model_that_cannot_be_trained_so_is_refused_before_anything_is_written(model_folder, values, message):
+    recipe = model_folder(**values)
+    with pytest.raises(RecipeError, match=message):
+        train(recipe)
+    assert not Path(recipe.output.output).exists()
+
+
+def test_learned_positions_must_reach_the_end_of_every_translation(model_folder):
+    recipe = model_folder(position_embedding_type="learned", max_position_embeddings=60)
+    recipe.decoding.max_length_offset = 59
+    with pytest.raises(RecipeError, match="max_position_embeddings: 60, but a translation .*max_length_offset: 59"):
+        train(recipe)
+    recipe.decoding.max_length_offset = 5
+    assert train(recipe).updates == 8
+
+
+def test_pairs_without_text_are_no_matter_of_the_vocabulary(recipe_values, tmp_path):
+    for name, lines in {"train.en": ["a", " "], "train.de": [" ", "b"]}.items():
+        write_lines(tmp_path / name, lines)
+    with pytest.raises(DataError, match="train: the training pairs hold no text"):
+        train(make_recipe(recipe_values | {"data": str(tmp_path), "validation": None, "test": None}))
+
+
+def test_a_score_that_cannot_be_is_known_before_the_training(recipe_values, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("pip install sacrebleu[ja]")
+
+    monkeypatch.setattr("training.evaluation.bleu", fail)
+    with pytest.raises(RecipeError, match=r"bleu_tokenize: ja-mecab does not work here: pip install sacrebleu\[ja\]"):
+        train(make_recipe(recipe_values | {"bleu_tokenize": "ja-mecab"}))
+    assert not Path(recipe_values["output"]).exists()
+
+
+def test_translations_are_on_disk_before_they_are_scored(recipe_values, monkeypatch):
+    def fail(*_, **__):
+        raise RuntimeError("no score")
+
+    monkeypatch.setattr("training.train.bleu", fail)
+    with pytest.raises(RuntimeError, match="no score"):
+        train(make_recipe(recipe_values))
+    written = Path(recipe_values["output"]) / "test.hypotheses.txt"
+    assert len(written.read_text().splitlines()) == 30
 
 
 def test_precision_follows_the_device():
