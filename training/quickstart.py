@@ -20,7 +20,7 @@ from training.recipe import TrainingError, read_recipe
 from training.train import train
 
 RECIPE = Path(__file__).parents[1] / "configuration" / "recipes" / "quickstart.yaml"
-SENTENCE = "The old farmer knows that his daughter has locked the black door."
+SENTENCE = "The old farmer knows that the student has locked the black door."
 # Holds the sentence that was translated last, for the figure of it.
 SENTENCE_FILE = "sentence.txt"
 
