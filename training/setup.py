@@ -130,7 +130,10 @@ def read_tokenizer(recipe: Recipe, config: VanillaTransformerConfig) -> VanillaT
             f"tokenizer: {folder} holds no tokenizer.json; give a folder that save_pretrained wrote, or null to "
             "train one"
         )
-    tokenizer = VanillaTransformerTokenizer.from_pretrained(folder)
+    try:
+        tokenizer = VanillaTransformerTokenizer.from_pretrained(folder)
+    except Exception as error:  # of the kinds that damaged JSON gives, down to the library's own bare Exception
+        raise RecipeError(f"tokenizer: {folder} cannot be read: {' '.join(str(error).split())}") from error
     if len(tokenizer) > config.vocab_size:
         raise RecipeError(
             f"tokenizer: {folder} has {len(tokenizer)} tokens, but the model {recipe.model.model} has a vocab_size of "

@@ -188,6 +188,10 @@ def test_a_given_tokenizer(recipe_values, tmp_path):
     for part in (str(tmp_path / "tokenizer"), str(len(tokenizer)), "miniature", "vocab_size of 64"):
         assert part in str(caught.value)
     assert not Path(values["output"]).exists()
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "tokenizer.json").write_text('{"version": "1.0", "model"', encoding="utf-8")
+    with pytest.raises(RecipeError, match="damaged cannot be read"):
+        train(make_recipe(values | {"tokenizer": str(tmp_path / "damaged")}))
     with pytest.raises(RecipeError, match="nowhere holds no tokenizer.json"):
         train(make_recipe(values | {"tokenizer": "nowhere"}))
 
