@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 
 import modeling_vanilla_transformer
 
@@ -19,12 +20,13 @@ def seconds_of_importing(statement: str) -> float:
 
 
 def test_importing_the_package_costs_at_most_a_tenth_more_than_importing_marian():
-    # Taking turns, so that a busy spell of the machine meets both; the least of each is what it costs undisturbed.
+    # Taking turns, so that a busy spell of the machine meets both; the middle of several, so that no single lucky or
+    # unlucky start decides.
     ours, marian = [], []
-    for _ in range(8):
+    for rounds in range(1, 10):
         ours.append(seconds_of_importing(OURS))
         marian.append(seconds_of_importing(MARIAN))
-        if len(ours) > 1 and min(ours) <= 1.1 * min(marian):
+        if rounds >= 3 and median(ours) <= 1.1 * median(marian):
             break
-    print(f"importing the package {min(ours):.2f} s, MarianMT {min(marian):.2f} s")
-    assert min(ours) <= 1.1 * min(marian)
+    print(f"importing the package {median(ours):.2f} s, MarianMT {median(marian):.2f} s")
+    assert median(ours) <= 1.1 * median(marian)
