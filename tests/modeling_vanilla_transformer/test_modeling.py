@@ -26,7 +26,7 @@ from modeling_vanilla_transformer import (
     VanillaTransformerForConditionalGeneration,
     VanillaTransformerModel,
 )
-from modeling_vanilla_transformer.modeling_vanilla_transformer import label_smoothed_cross_entropy, shift_right
+from modeling_vanilla_transformer.modeling_vanilla_transformer import apply_dropout, shift_right
 from tests.modeling_vanilla_transformer.oracle import Oracle, position_signal, smoothed_loss
 
 # Changes of the tiny configuration, each a way in which the paper's model can be built.
@@ -132,6 +132,35 @@ def test_dropout_acts_in_training_only_and_where_the_paper_has_it(small_model, b
     x = torch.randn(1, 200, 12, dtype=torch.float64)
     assert torch.equal(norm(x, zeros), functional.layer_norm(x, (12,), norm.weight, norm.bias, 1e-6))
     assert not torch.equal(norm(zeros, x), functional.layer_norm(x, (12,), norm.weight, norm.bias, 1e-6))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("p", [0.1, 0.3, 0.999])
+def test_dropout_drops_the_right_share_and_divides_the_rest(p, dtype):
+    torch.manual_seed(0)
+    x = torch.ones(333, 1001, dtype=dtype, requires_grad=True)
+    dropped = apply_dropout(x, p, training=True)
+    share = (dropped == 0).double().mean().item()
+    assert share == pytest.approx(p, abs=4 * math.sqrt(p * (1 - p) / x.numel()))
+    assert dropped.unique().tolist() == pytest.approx([0, 1 / (1 - p)], rel=1e-2)
+    dropped.sum().backward()
+    assert torch.equal(x.grad, dropped)
+    # Whether a value is dropped has nothing to do with whether its neighbours are, which share a random number.
+    alone = (dropped.detach().flatten() == 0).double() - share
+    for distance in (1, 2, 3, 4, 1001):
+        correlation = (alone[distance:] * alone[:-distance]).mean() / (share * (1 - share))
+        assert abs(correlation) < 4 / math.sqrt(x.numel())
+
+
+def test_dropout_follows_the_seed_and_changes_nothing_where_it_is_off():
+    x = torch.rand(5, 7)
+    for p, training in ((0.5, False), (0.0, True)):
+        assert torch.equal(apply_dropout(x, p, training), x)
+    assert (apply_dropout(x, 1.0, training=True) == 0).all()
+    torch.manual_seed(3)
+    once, again = apply_dropout(x, 0.5, training=True), apply_dropout(x, 0.5, training=True)
+    torch.manual_seed(3)
+    assert torch.equal(apply_dropout(x, 0.5, training=True), once) and not torch.equal(once, again)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -821,58 +850,6 @@ def test_every_parameter_gets_a_gradient(small_model, batch):
     labels = torch.tensor([[8, 4, 1], [11, 1, -100], [1, -100, -100]])
     _, gradients = loss_and_gradients(model, input_ids=batch.inputs["input_ids"], labels=labels)
     assert all(gradient.abs().sum() > 0 for gradient in gradients.values())
-
-
-# Probabilities 1/2, 1/4, 1/8, 1/8: their logarithms are -1, -2, -3, -3 times log 2.
-LOG_2 = math.log(2)
-HAND_MADE_LOGITS = torch.tensor([[[-1.0, -2.0, -3.0, -3.0]] * 3], dtype=torch.float64) * LOG_2
-
-
-@pytest.mark.parametrize(
-    "label, smoothing, expected",
-    [
-        (0, 0.0, 1.0),
-        (1, 0.0, 2.0),
-        (2, 0.0, 3.0),
-        (0, 0.1, 0.9 * 1 + 0.1 / 4 * 9),  # the mean of 1, 2, 3, 3 over all four words is 9 / 4
-        (1, 0.1, 2.025),
-        (3, 0.1, 2.925),
-        (0, 0.4, 1.5),
-    ],
-)
-def test_the_smoothed_loss_of_one_token_is_what_one_works_out_by_hand(label, smoothing, expected):
-    logits = HAND_MADE_LOGITS[:, :1] + 5  # a constant makes no difference
-    loss = label_smoothed_cross_entropy(logits, torch.tensor([[label]]), label_smoothing=smoothing)
-    assert loss.item() == pytest.approx(expected * LOG_2, abs=1e-14)
-
-
-def test_the_loss_is_the_mean_over_labels_that_count_or_the_sum_over_a_given_number():
-    labels = torch.tensor([[0, -100, 3]])
-    loss = label_smoothed_cross_entropy(HAND_MADE_LOGITS, labels, label_smoothing=0.1)
-    assert loss.item() == pytest.approx((1.125 + 2.925) / 2 * LOG_2, abs=1e-14)
-    for number in (10, torch.tensor(10), torch.tensor(10.0)):
-        loss = label_smoothed_cross_entropy(HAND_MADE_LOGITS, labels, label_smoothing=0.1, num_items_in_batch=number)
-        assert loss.item() == pytest.approx((1.125 + 2.925) / 10 * LOG_2, abs=1e-14)
-
-
-def test_a_label_that_does_not_count_gets_no_gradient():
-    logits = HAND_MADE_LOGITS.clone().requires_grad_()
-    label_smoothed_cross_entropy(logits, torch.tensor([[0, -100, 3]]), label_smoothing=0.1).backward()
-    assert (logits.grad[0, 1] == 0).all() and (logits.grad[0, [0, 2]] != 0).all()
-
-
-def test_the_loss_of_half_precision_logits_is_summed_in_single_precision():
-    torch.manual_seed(0)
-    logits, labels = torch.randn(2, 50, 3000).bfloat16(), torch.randint(0, 3000, (2, 50))
-    loss = label_smoothed_cross_entropy(logits, labels, label_smoothing=0.1)
-    exact = label_smoothed_cross_entropy(logits.double(), labels, label_smoothing=0.1)
-    assert loss.dtype == torch.float32 and loss.item() == pytest.approx(exact.item(), rel=1e-5)
-
-
-@pytest.mark.parametrize("smoothing", [-0.1, 1.0, 1.5, math.nan])
-def test_a_label_smoothing_outside_its_range_is_an_error(smoothing, small_model):
-    with pytest.raises(ValueError, match=r"label_smoothing=.*\[0, 1\)"):
-        small_model()(input_ids=torch.tensor([[5, 1]]), labels=torch.tensor([[8, 1]]), label_smoothing=smoothing)
 
 
 def test_the_models_loss_is_unsmoothed_unless_asked(small_model):
