@@ -1,395 +1,230 @@
-"""Parallel text: read from files, the Hub or the embedded corpus, checked, tokenised once, counted."""
+"""What a recipe trains on: the pairs of all its sources, cleaned, tokenised, counted; whole, or in chapters.
 
-import functools
+The way there: `reading` brings text to disk, `cleaning` says which pairs are fit, `tokenized` makes ids of them.
+"""
+
+import contextlib
+import dataclasses
 import hashlib
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import itertools
+import platform
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
 
-from training.recipe import DataRecipe, TrainingError
+from training.cleaning import Filters, describe_counts, examine, refuse_empty
+from training.reading import (
+    EMBEDDED,
+    FEATURES,
+    DataError,
+    cache_folder,
+    read_lines,
+    read_pairs,
+    stream_pairs,
+    write_pairs,
+)
+from training.recipe import DataRecipe
+from training.tokenized import IGNORED_LABEL, TokenizedPairs, tokenize_pairs
 
-EMBEDDED = "embedded"
-FILE_TYPES = (".tsv", ".jsonl", ".json", ".parquet")
-IGNORED_LABEL = -100
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # JSON can spell one, UTF-8 cannot
-# Part of every cache's name: raise it with any change to what `tokenize_pairs` writes.
-_CACHE_VERSION = 1
+# Rows of a stream among which the next one is chosen; what lies in one chapter is mixed by its batches anyway.
+_SHUFFLE_BUFFER = 10_000
+
+MainFirst = Callable[[], contextlib.AbstractContextManager[Any]]
 
 
-class DataError(TrainingError):
-    """Text that cannot be used as it is; the message names the file, the place and the fix."""
+@dataclass(frozen=True)
+class Chapter:
+    """A piece of an epoch that fits on this machine."""
+
+    number: int
+    """Its place in the epoch, from 0."""
+    pairs: TokenizedPairs
 
 
-# ---------------------------------------------------------------------------------------------------------------------
-# Reading
+class TrainingData:
+    """The training pairs of a recipe that lie on this machine as a whole: one chapter, the same in every epoch."""
+
+    streaming = False
+
+    def __init__(self, recipe: DataRecipe, main_first: MainFirst) -> None:
+        self.recipe, self.main_first = recipe, main_first
+        self.counts: dict[str, int] = {}
+        """Pairs read, dropped for each reason, kept and cut; known once they are tokenised."""
+        self._pairs: TokenizedPairs | None = None
+        sources = recipe.training_sources()
+        with main_first():  # the others find its result in the cache
+            tables = [read_pairs(source, source.train) for source in sources]
+            if recipe.empty_lines == "error":
+                for source, table in zip(sources, tables, strict=True):
+                    refuse_empty(examine(table, Filters(), num_workers=recipe.num_workers), source.train)
+            if len(tables) > 1:
+                tables = [table if table.features == FEATURES else table.cast(FEATURES) for table in tables]
+        self.text = tables[0] if len(tables) == 1 else datasets.concatenate_datasets(tables)
+        """All pairs that were read, source after source: columns source and target."""
+        self._sizes = [len(table) for table in tables]
+
+    def sample_text(self) -> datasets.Dataset:
+        """The text to train a tokenizer on, columns source and target: the pairs that pass the filters on text."""
+        reasons = examine(self.text, Filters.of(self.recipe), num_workers=self.recipe.num_workers, name="the text")
+        return self.text.select(np.flatnonzero(reasons == 0)) if reasons.any() else self.text
+
+    def tokenize(self, tokenizer: Any) -> None:
+        """Clean and tokenise the pairs; before, there are no chapters.
+
+        Raises:
+            DataError: as `tokenize_pairs`.
+        """
+        with self.main_first():
+            self._pairs = _tokenize(self.text, tokenizer, self.recipe)
+        self.counts = self._pairs.counts
+        if self.recipe.sources is not None:
+            weights = np.repeat([source.weight for source in self.recipe.sources], self._sizes)
+            self._pairs.weights = weights[self._pairs.rows]
+
+    def chapters(self, epoch: int, first: int = 0) -> Iterator[Chapter]:
+        """The chapters of an epoch, from number `first` on."""
+        assert self._pairs is not None, "tokenize comes first"
+        if first == 0:
+            yield Chapter(0, self._pairs)
+
+    def close(self) -> None:
+        """Remove what only this run needs."""
 
 
-def read_pairs(recipe: DataRecipe, split: str) -> datasets.Dataset:
-    """The pairs of one split as a table with the columns `source` and `target`, aligned with what was read.
+class StreamedTrainingData:
+    """The training pairs of a recipe that are read anew in each epoch, in chapters of `streaming_pairs`.
+
+    The order of a stream follows from the seed and the epoch: its shards (the files) are shuffled, then its rows
+    within a buffer; sources take turns at random by their weights until each was read to its end once, those that end
+    sooner begin again. So a chapter is the same whenever it is read; to start at a later one, the rows before it are
+    read and passed over. The main process of each machine writes text and tokens of a chapter to disk for all of them
+    there, and removes those of chapters past.
+    """
+
+    streaming = True
+
+    def __init__(self, recipe: DataRecipe, main_first: MainFirst, is_main: bool, seed: int, run: str) -> None:
+        self.recipe, self.main_first, self.is_main, self.seed = recipe, main_first, is_main, seed
+        self.counts: dict[str, int] = {}
+        """Pairs read, dropped for each reason, kept and cut, of the chapters read so far."""
+        self._tokenizer: Any = None
+        settings = repr((platform.node(), run, seed, dataclasses.asdict(recipe)))
+        self._folder = cache_folder() / f"stream-{hashlib.blake2b(settings.encode(), digest_size=16).hexdigest()}"
+        self._streams = [stream_pairs(source, source.train) for source in recipe.training_sources()]
+
+    def sample_text(self) -> datasets.Dataset:
+        """The text to train a tokenizer on, columns source and target: the first chapter's pairs that pass the filters
+        on text."""
+        folder = self._folder / "sample"
+        self._write(folder, self._rows(0))
+        text = datasets.Dataset.from_file(str(folder / "text.arrow"))
+        reasons = examine(text, Filters.of(self.recipe), num_workers=self.recipe.num_workers, cache=folder)
+        return text.select(np.flatnonzero(reasons == 0)) if reasons.any() else text
+
+    def tokenize(self, tokenizer: Any) -> None:
+        """Set the tokenizer of all chapters; before, there are none."""
+        self._tokenizer = tokenizer
+
+    def chapters(self, epoch: int, first: int = 0) -> Iterator[Chapter]:
+        """The chapters of an epoch, from number `first` on.
+
+        Raises:
+            DataError: what is wrong in the data, when the stream arrives there.
+        """
+        assert self._tokenizer is not None, "tokenize comes first"
+        size = self.recipe.streaming_pairs
+        rows = itertools.islice(self._rows(epoch), first * size, None) if self.is_main else iter(())
+        before: Path | None = None
+        for number in itertools.count(first):
+            folder = self._folder / f"{epoch}-{number}"
+            with self.main_first():
+                if self.is_main:
+                    self._remove_all_but(before)
+                    self._write(folder, rows)
+                text = datasets.Dataset.from_file(str(folder / "text.arrow"))
+                if not len(text):
+                    return
+                pairs = _tokenize(text, self._tokenizer, self.recipe, folder)
+            self.counts = dict(Counter(self.counts) + Counter(pairs.counts))
+            yield Chapter(number, pairs)
+            before = folder
+
+    def close(self) -> None:
+        """Remove what only this run needs."""
+        if self.is_main:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _rows(self, epoch: int) -> Iterator[tuple[str | None, str | None]]:
+        """All pairs of an epoch in its order."""
+        seed = int(np.random.SeedSequence((self.seed, epoch)).generate_state(1)[0])
+        streams = [stream.shuffle(seed=seed, buffer_size=_SHUFFLE_BUFFER) for stream in self._streams]
+        stream = streams[0]
+        if len(streams) > 1:
+            weights = np.array([source.weight for source in self.recipe.sources or []])
+            stream = datasets.interleave_datasets(
+                streams, probabilities=list(weights / weights.sum()), seed=seed, stopping_strategy="all_exhausted"
+            )
+        for row in stream:
+            yield row["source"], row["target"]
+
+    def _write(self, folder: Path, rows: Iterator[tuple[str | None, str | None]]) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        write_pairs(folder / "text.arrow", itertools.islice(rows, self.recipe.streaming_pairs))
+
+    def _remove_all_but(self, kept: Path | None) -> None:
+        # Another process may not have opened the chapter before this one yet.
+        for folder in self._folder.iterdir() if self._folder.is_dir() else ():
+            if folder != kept:
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def read_training_data(
+    recipe: DataRecipe,
+    *,
+    seed: int = 1,
+    run: str = "",
+    main_first: MainFirst = contextlib.nullcontext,
+    is_main: bool = True,
+) -> TrainingData | StreamedTrainingData:
+    """What a recipe trains on, to be tokenised next.
 
     Args:
         recipe: the data part of a recipe.
-        split: what its key train, validation or test holds.
+        seed: decides the order of a stream, with the epoch.
+        run: tells this run from others that stream the same data on this machine, such as its output folder.
+        main_first: makes a context that this machine's main process passes before the others, such as the
+            accelerator's `local_main_process_first`.
+        is_main: whether this process is that one.
 
     Raises:
-        DataError: a missing or empty file, files of different line counts, text that isn't UTF-8, a missing column.
+        DataError: anything wrong with a source, as `read_pairs`.
     """
-    if recipe.data == EMBEDDED:
-        return _read_embedded(recipe, split)
-    folder = Path(recipe.data).expanduser()
-    if folder.is_dir():
-        return _read_local(recipe, folder, split)
-    if folder.is_absolute() or recipe.data.startswith((".", "~")) or recipe.data.count("/") > 1:
-        raise DataError(f"data: there is no folder {recipe.data}; give one that exists, a Hub data set or 'embedded'")
-    return _read_hub(recipe, split)
+    if recipe.streaming:
+        return StreamedTrainingData(recipe, main_first, is_main, seed, run)
+    return TrainingData(recipe, main_first)
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 text file without their ends. Only a line feed ends a line, so that rare separators inside
-    a sentence cannot shift the alignment.
-
-    Raises:
-        DataError: no such file, an empty one, or bytes that aren't UTF-8.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    raw = path.read_bytes().removeprefix(b"\xef\xbb\xbf")  # a byte order mark is no part of the first sentence
-    if not raw.strip():
-        raise DataError(f"{path}: the file is empty; give one sentence a line")
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        byte = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
-        raise DataError(
-            f"{path}: line {line}, byte {byte} is not UTF-8 (0x{raw[error.start]:02x}); convert the file, for "
-            "instance with `iconv -f LATIN1 -t UTF-8`"
-        ) from None
-    return [line.removesuffix("\r") for line in text.removesuffix("\n").split("\n")]
-
-
-def _read_local(recipe: DataRecipe, folder: Path, split: str) -> datasets.Dataset:
-    if "," in split:
-        names = [name.strip() for name in split.split(",")]
-        if len(names) != 2:
-            raise DataError(f"'{split}': give two text files, source and target, with one comma between them")
-        return _read_text(folder / names[0], folder / names[1])
-    path = folder / split
-    if path.suffix not in FILE_TYPES:
-        source, target = (folder / f"{split}.{code}" for code in (recipe.source_language, recipe.target_language))
-        missing = [str(file) for file in (source, target) if not file.is_file()]
-        if missing:
-            present = ", ".join(sorted(file.name for file in folder.iterdir() if file.is_file())[:20]) or "no files"
-            raise DataError(f"{' and '.join(missing)}: no such file; {folder} holds {present}")
-        return _read_text(source, target)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    if path.suffix == ".tsv":
-        return _read_tsv(recipe, path)
-    if path.suffix == ".parquet":
-        if path.stat().st_size == 0:
-            raise DataError(f"{path}: the file is empty")
-        try:
-            table = datasets.Dataset.from_parquet(str(path))
-        except (datasets.exceptions.DatasetGenerationError, pa.ArrowInvalid) as error:
-            raise DataError(f"{path}: not readable as Parquet: {error.__cause__ or error}") from None
-        return _columns(recipe, table, str(path))
-    return _read_json(recipe, path)
-
-
-def _read_text(source: Path, target: Path) -> datasets.Dataset:
-    sources, targets = read_lines(source), read_lines(target)
-    if len(sources) != len(targets):
-        raise DataError(
-            f"{source} has {len(sources)} lines but {target} has {len(targets)}; line by line, each must be the "
-            "translation of the other"
-        )
-    return _table(sources, targets)
-
-
-def _read_tsv(recipe: DataRecipe, path: Path) -> datasets.Dataset:
-    rows = [line.split("\t") for line in read_lines(path)]
-    header = rows[0]
-    names = _find_columns(recipe, header)
-    if names is None:
-        if len(header) != 2 or recipe.source_column:
-            raise _missing_column(recipe, str(path), header)
-        positions = (0, 1)  # no header: the first column is the source
-    else:
-        positions = (header.index(names[0]), header.index(names[1]))
-        rows = rows[1:]
-    for number, row in enumerate(rows, start=1 if names is None else 2):
-        if len(row) != len(header):
-            raise DataError(f"{path}: line {number} has {len(row)} columns, but line 1 has {len(header)}")
-    if not rows:
-        raise DataError(f"{path}: the file holds no pairs")
-    return _table([row[positions[0]] for row in rows], [row[positions[1]] for row in rows])
-
-
-def _read_json(recipe: DataRecipe, path: Path) -> datasets.Dataset:
-    rows = list(_read_json_rows(path))
-    if not rows:
-        raise DataError(f"{path}: the file holds no pairs")
-    names = _find_columns(recipe, {name for _, row in rows for name in row})
-    if names is None and any("translation" in row for _, row in rows):
-        rows = [(number, _json_object(path, number, row.get("translation") or {})) for number, row in rows]
-        names = _find_columns(recipe, {name for _, row in rows for name in row})
-    if names is None:
-        raise _missing_column(recipe, str(path), dict.fromkeys(name for _, row in rows for name in row))
-    for number, row in rows:
-        for name in names:
-            text = row.get(name)
-            if not (text is None or isinstance(text, str)):
-                raise DataError(f"{path}: row {number}: '{name}' must be text or null, but is {json.dumps(text)[:80]}")
-            if text and _LONE_SURROGATE.search(text):
-                raise DataError(f"{path}: row {number}: '{name}' holds half a surrogate pair, which is no character")
-    return _table(*([row.get(name) for _, row in rows] for name in names))
-
-
-def _json_object(path: Path, number: int, row: Any) -> dict[str, Any]:
-    if not isinstance(row, dict):
-        raise DataError(f"{path}: row {number} is no object with named columns")
-    return row
-
-
-def _read_json_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows with their numbers: those of a list, or one a line."""
-    lines = read_lines(path)
-    if lines[0].lstrip().startswith("["):
-        try:
-            rows = list(enumerate(json.loads("\n".join(lines)), start=1))
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path}: line {error.lineno} is not JSON: {error.msg}") from None
-        except (ValueError, RecursionError) as error:  # a number of thousands of digits, lists a thousand deep
-            raise DataError(f"{path}: not readable as JSON: {error}") from None
-    else:
-        rows = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                rows.append((number, json.loads(line)))
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}: line {number} is not JSON: {getattr(error, 'msg', error)}") from None
-    for number, row in rows:
-        yield number, _json_object(path, number, row)
-
-
-def _read_hub(recipe: DataRecipe, split: str) -> datasets.Dataset:
-    try:
-        table = datasets.load_dataset(recipe.data, recipe.data_config, split=split)
-    except Exception as error:  # whatever the network, the Hub or the data set's own files raise
-        raise DataError(
-            f"data: '{recipe.data}' is no local folder, and as a Hub data set (data_config: {recipe.data_config}, "
-            f"split: {split}) it could not be loaded: {' '.join(str(error).split())}"
-        ) from error
-    return _columns(recipe, table, f"{recipe.data}, split {split}")
-
-
-@functools.cache
-def _embedded_corpus() -> Any:
-    from training.corpus import generate_corpus  # only where it is asked for
-
-    return generate_corpus()
-
-
-def _read_embedded(recipe: DataRecipe, split: str) -> datasets.Dataset:
-    languages = (recipe.source_language, recipe.target_language)
-    if set(languages) != {"en", "de"}:
-        raise DataError(f"the embedded corpus is English and German (en, de), not {' and '.join(languages)}")
-    corpus = _embedded_corpus()
-    splits = {"train": corpus.train, "validation": corpus.validation, "held_out": corpus.held_out}
-    if split not in splits:
-        raise DataError(f"the embedded corpus has no split '{split}'; it has {', '.join(splits)}")
-    english = [pair.source for pair in splits[split]]
-    german = [pair.target for pair in splits[split]]
-    return _table(english, german) if languages == ("en", "de") else _table(german, english)
-
-
-def _table(sources: Sequence[str | None], targets: Sequence[str | None]) -> datasets.Dataset:
-    return datasets.Dataset.from_dict({"source": sources, "target": targets})
-
-
-def _find_columns(recipe: DataRecipe, columns: Iterable[str]) -> tuple[str, str] | None:
-    columns = list(columns)
-    candidates = [(recipe.source_language, recipe.target_language), ("source", "target")]
-    if recipe.source_column and recipe.target_column:
-        candidates = [(recipe.source_column, recipe.target_column)]
-    return next((pair for pair in candidates if pair[0] in columns and pair[1] in columns), None)
-
-
-def _missing_column(recipe: DataRecipe, place: str, columns: Iterable[str]) -> DataError:
-    wanted = (recipe.source_column or recipe.source_language, recipe.target_column or recipe.target_language)
-    return DataError(
-        f"{place}: no columns '{wanted[0]}' and '{wanted[1]}'; the columns are {', '.join(map(str, columns))}. Set "
-        "source_column and target_column"
+def _tokenize(text: datasets.Dataset, tokenizer: Any, recipe: DataRecipe, cache: Path | None = None) -> TokenizedPairs:
+    return tokenize_pairs(
+        text,
+        tokenizer,
+        max_length=recipe.max_length,
+        long_pairs=recipe.long_pairs,
+        max_length_ratio=recipe.max_length_ratio,
+        filters=Filters.of(recipe),
+        # Of a source, refused where it was read, with the number of its line.
+        empty_lines="drop" if cache is None else recipe.empty_lines,
+        num_workers=recipe.num_workers,
+        cache=cache,
+        name=recipe.train if recipe.sources is None else f"{len(recipe.sources)} sources",
     )
-
-
-def _columns(recipe: DataRecipe, table: datasets.Dataset, place: str) -> datasets.Dataset:
-    """The two text columns of any table, named `source` and `target`."""
-    names = _find_columns(recipe, table.column_names)
-    if names is None and "translation" in table.column_names:
-        table = table.select_columns(["translation"]).flatten()
-        table = table.rename_columns({name: name.removeprefix("translation.") for name in table.column_names})
-        names = _find_columns(recipe, table.column_names)
-    if names is None:
-        raise _missing_column(recipe, place, table.column_names)
-    if len(table) == 0:
-        raise DataError(f"{place}: the file holds no pairs")
-    for name in names:
-        kind = table.features[name]
-        if getattr(kind, "dtype", None) not in ("string", "large_string", "null"):
-            raise DataError(f"{place}: the column '{name}' must hold text, but holds {kind}")
-    table = table.select_columns(list(names))
-    # Through unused names, as one of the columns may already be called as the other shall be.
-    table = table.rename_columns(dict(zip(names, ("vt_source", "vt_target"), strict=True)))
-    return table.rename_columns({"vt_source": "source", "vt_target": "target"})
-
-
-# ---------------------------------------------------------------------------------------------------------------------
-# Tokenising
-
-
-@dataclass
-class TokenizedPairs:
-    """Pairs as token ids, with their lengths at hand and a batch of any of them as padded arrays."""
-
-    table: datasets.Dataset
-    """Columns source_ids and target_ids, each ending with the end of sentence; a row for every row read."""
-    rows: npt.NDArray[np.int64]
-    """Rows of the table that are used, `(pairs,)`: pair i is row `rows[i]`."""
-    source_lengths: npt.NDArray[np.int64]
-    """Tokens of each pair's source, `(pairs,)`."""
-    target_lengths: npt.NDArray[np.int64]
-    """Tokens of each pair's target, `(pairs,)`."""
-    counts: dict[str, int]
-    """Pairs read, dropped for each reason, and kept."""
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def batch(self, pairs: npt.NDArray[np.int64], pad_token_id: int) -> dict[str, npt.NDArray[np.int64]]:
-        """input_ids, attention_mask `(pairs, longest source)` and labels `(pairs, longest target)` of these pairs."""
-        table = self.table.with_format("arrow")[self.rows[pairs]]
-        source, mask = _pad(table.column("source_ids"), pad_token_id)
-        target, _ = _pad(table.column("target_ids"), IGNORED_LABEL)
-        return {"input_ids": source, "attention_mask": mask.astype(np.int64), "labels": target}
-
-
-def _pad(column: pa.ChunkedArray, value: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """Lists of ids as one array padded on the right with `value`, and which of its places hold ids."""
-    lists = column.combine_chunks()
-    lengths = lists.value_lengths().to_numpy(zero_copy_only=False)
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    padded = np.full(mask.shape, value, dtype=np.int64)
-    padded[mask] = lists.flatten().to_numpy()
-    return padded, mask
-
-
-def tokenize_pairs(
-    pairs: datasets.Dataset,
-    tokenizer: Any,
-    *,
-    max_length: int | None = None,
-    empty_lines: str = "drop",
-    name: str = "the data",
-) -> TokenizedPairs:
-    """Tokenise pairs once and say which are used.
-
-    The result is kept in the cache of `datasets` under a name made from the text, the tokenizer and this code's
-    version, so that a change of any of them is noticed.
-
-    Args:
-        pairs: columns source and target.
-        tokenizer: ends both sides with the end of sentence, as ours does.
-        max_length: pairs with a longer side, in tokens, are dropped; None keeps all.
-        empty_lines: "drop" drops pairs with an empty side, "error" raises for the first.
-        name: what the pairs are called in messages.
-
-    Raises:
-        DataError: an empty side where that is an error, or no pair left.
-    """
-    key = _cache_key(pairs, tokenizer)
-    cache = Path(datasets.config.HF_DATASETS_CACHE) / "vanilla_transformer" / f"{key}.arrow"
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    table = pairs.map(
-        _tokenize(tokenizer),
-        batched=True,
-        remove_columns=pairs.column_names,
-        features=datasets.Features(
-            {
-                "source_ids": datasets.List(datasets.Value("int32")),
-                "target_ids": datasets.List(datasets.Value("int32")),
-                "source_length": datasets.Value("int32"),
-                "target_length": datasets.Value("int32"),
-                "empty": datasets.Value("bool"),
-            }
-        ),
-        cache_file_name=str(cache),
-        new_fingerprint=key,
-        desc=f"tokenising {name}",
-    )
-    columns = {
-        column: np.concatenate([chunk.to_numpy(zero_copy_only=False) for chunk in table.data.column(column).chunks])
-        for column in ("source_length", "target_length", "empty")
-    }
-    source, target = columns["source_length"].astype(np.int64), columns["target_length"].astype(np.int64)
-    empty = columns["empty"]
-    if empty.any() and empty_lines == "error":
-        raise DataError(f"{name}: line {empty.argmax() + 1} has an empty side; fill it or set empty_lines: drop")
-    long = ~empty & (np.maximum(source, target) > (max_length or np.inf))
-    rows = np.flatnonzero(~empty & ~long)
-    counts = {"read": len(table), "empty": int(empty.sum()), "too_long": int(long.sum()), "kept": len(rows)}
-    if not len(rows):
-        raise DataError(
-            f"{name}: no pair is left of {counts['read']} ({counts['empty']} with an empty side, {counts['too_long']} "
-            f"longer than max_length: {max_length})"
-        )
-    return TokenizedPairs(table, rows, source[rows], target[rows], counts)
-
-
-def _tokenize(tokenizer: Any) -> Callable[[Mapping[str, list[str | None]]], dict[str, list[Any]]]:
-    def tokenize(rows: Mapping[str, list[str | None]]) -> dict[str, list[Any]]:
-        sources, targets = ([text or "" for text in rows[side]] for side in ("source", "target"))
-        # What looks like a special token in the text, such as </s>, is ordinary characters.
-        source_ids = tokenizer(sources, split_special_tokens=True)["input_ids"]
-        target_ids = tokenizer(text_target=targets, split_special_tokens=True)["input_ids"]
-        return {
-            "source_ids": source_ids,
-            "target_ids": target_ids,
-            "source_length": [len(ids) for ids in source_ids],
-            "target_length": [len(ids) for ids in target_ids],
-            "empty": [not s.strip() or not t.strip() for s, t in zip(sources, targets, strict=True)],
-        }
-
-    return tokenize
-
-
-def _cache_key(pairs: datasets.Dataset, tokenizer: Any) -> str:
-    """A name for the tokenised form of exactly this text by exactly this tokenizer."""
-    digest = hashlib.blake2b(f"{_CACHE_VERSION}\0{type(tokenizer).__name__}\0".encode(), digest_size=16)
-    digest.update(tokenizer.backend_tokenizer.to_str().encode("utf-8", "surrogatepass"))
-    for rows in pairs.iter(batch_size=10_000):
-        for side in ("source", "target"):
-            digest.update(json.dumps(rows[side]).encode())
-    return digest.hexdigest()
-
-
-def describe_counts(name: str, counts: Mapping[str, int]) -> str:
-    """One line on what was read, kept and dropped, for the log."""
-    line = f"{name}: {counts['kept']:,} of {counts['read']:,} pairs"
-    dropped = [f"{counts[reason]:,} {text}" for reason, text in _REASONS.items() if counts[reason]]
-    return f"{line}; dropped {', '.join(dropped)}" if dropped else line
-
-
-_REASONS = {"empty": "with an empty side", "too_long": "longer than max_length"}
 
 
 def all_text(pairs: datasets.Dataset) -> Iterator[str]:
@@ -399,3 +234,20 @@ def all_text(pairs: datasets.Dataset) -> Iterator[str]:
             if source and target and source.strip() and target.strip():
                 yield source
                 yield target
+
+
+__all__ = [
+    "EMBEDDED",
+    "IGNORED_LABEL",
+    "Chapter",
+    "DataError",
+    "StreamedTrainingData",
+    "TokenizedPairs",
+    "TrainingData",
+    "all_text",
+    "describe_counts",
+    "read_lines",
+    "read_pairs",
+    "read_training_data",
+    "tokenize_pairs",
+]

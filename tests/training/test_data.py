@@ -1,24 +1,18 @@
-"""Parallel text from every source, tokenised once; bad files are named with the place and the fix."""
+"""What a recipe trains on: several sources with weights, and streams in chapters that come again as they were."""
 
-import json
+import contextlib
+import itertools
 
 import datasets
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from modeling_vanilla_transformer import VanillaTransformerTokenizer
 from tests.training.text import sentences, write_lines
-from training.data import DataError, all_text, describe_counts, read_lines, read_pairs, tokenize_pairs
-from training.recipe import DataRecipe
+from training.data import DataError, all_text, read_training_data, tokenize_pairs
+from training.recipe import DataRecipe, SourceRecipe
 
-SOURCE, TARGET = sentences(20, seed=5)
-ROWS = [{"source": source, "target": target} for source, target in zip(SOURCE, TARGET, strict=True)]
-
-
-def recipe(folder, **keys):
-    return DataRecipe(data=str(folder), **({"source_language": "en", "target_language": "de"} | keys))
+SOURCE, TARGET = sentences(60, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -26,226 +20,196 @@ def tokenizer():
     return VanillaTransformerTokenizer.train(SOURCE + TARGET, vocab_size=320, show_progress=False)
 
 
-def write_every_form(folder):
-    write_lines(folder / "a.en", SOURCE)
-    write_lines(folder / "a.de", TARGET)
-    write_lines(folder / "plain.tsv", [f"{s}\t{t}" for s, t in zip(SOURCE, TARGET, strict=True)])
-    named = ["id\tde\ten", *(f"{i}\t{t}\t{s}" for i, (s, t) in enumerate(zip(SOURCE, TARGET, strict=True)))]
-    write_lines(folder / "named.tsv", named)
-    codes = [{"source": "corpus", "en": s, "de": t} for s, t in zip(SOURCE, TARGET, strict=True)]
-    write_lines(folder / "codes.jsonl", [json.dumps(row, ensure_ascii=False) for row in codes])
-    nested = [{"translation": {"en": s, "de": t}} for s, t in zip(SOURCE, TARGET, strict=True)]
-    (folder / "nested.json").write_text(json.dumps(nested))
-    datasets.Dataset.from_list(codes).to_parquet(folder / "codes.parquet")
-    datasets.Dataset.from_list(nested).to_parquet(folder / "nested.parquet")
-    swapped = [{"source": row["target"], "target": row["source"]} for row in ROWS]
-    write_lines(folder / "swapped.jsonl", [json.dumps(row) for row in swapped])
+@pytest.fixture
+def folder(tmp_path):
+    """a (20 pairs), b (40 others), and both in three Parquet files, wmt-0 to wmt-2, of the Hub's schema."""
+    for name, part in (("a", slice(0, 20)), ("b", slice(20, 60))):
+        write_lines(tmp_path / f"{name}.en", SOURCE[part])
+        write_lines(tmp_path / f"{name}.de", TARGET[part])
+    rows = [{"translation": {"de": t, "en": s}} for s, t in zip(SOURCE, TARGET, strict=True)]
+    for number in range(3):
+        part = datasets.Dataset.from_list(rows[20 * number : 20 * number + 20])
+        part.to_parquet(tmp_path / f"wmt-{number}.parquet")
+    return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("split", "keys"),
-    [
-        ("a", {}),
-        ("a.en, a.de", {}),
-        ("plain.tsv", {}),
-        ("named.tsv", {}),
-        ("codes.jsonl", {}),
-        ("nested.json", {}),
-        ("codes.parquet", {}),
-        ("nested.parquet", {}),
-        ("swapped.jsonl", {"source_column": "target", "target_column": "source"}),
-    ],
-)
-def test_every_form_gives_the_same_pairs(tmp_path, split, keys):
-    write_every_form(tmp_path)
-    assert read_pairs(recipe(tmp_path, **keys), split).to_list() == ROWS
+def recipe(folder, **keys):
+    return DataRecipe(data=str(folder), **({"source_language": "en", "target_language": "de"} | keys))
 
 
-def test_only_a_line_feed_ends_a_line(tmp_path):
-    lines = ["a\u2028b", "c\x0bd\x85e", "", "f"]
-    path = tmp_path / "odd.en"
-    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
-    assert read_lines(path) == lines
-    assert read_lines(write_lines(path, lines)) == lines
+def ids(pairs):
+    """The tokens of all pairs, both sides."""
+    batch = pairs.batch(np.arange(len(pairs)), 0)
+    return [
+        (source.tobytes(), target.tobytes())
+        for source, target in zip(batch["input_ids"], batch["labels"], strict=True)
+    ]
 
 
-def test_a_hub_data_set(monkeypatch, tmp_path):
-    asked = []
-
-    def load(name, config, split):
-        asked.append((name, config, split))
-        return datasets.Dataset.from_list(
-            [{"translation": {"de": t, "en": s}} for s, t in zip(SOURCE, TARGET, strict=True)]
-        )
-
-    monkeypatch.setattr(datasets, "load_dataset", load)
-    assert read_pairs(recipe("wmt/wmt14", data_config="de-en"), "train").to_list() == ROWS
-    assert asked == [("wmt/wmt14", "de-en", "train")]
-
-    def fail(name, config, split):
-        raise ConnectionError("cannot reach\nthe Hub")
-
-    monkeypatch.setattr(datasets, "load_dataset", fail)
-    with pytest.raises(DataError, match="'wmt/wmt14' is no local folder.*data_config: None.*cannot reach the Hub"):
-        read_pairs(recipe("wmt/wmt14"), "train")
+def lines(pairs, tokenizer):
+    batch = pairs.batch(np.arange(len(pairs)), tokenizer.pad_token_id)
+    return tokenizer.batch_decode(batch["input_ids"], skip_special_tokens=True)
 
 
-def broken(folder):
-    write_lines(folder / "short.en", SOURCE)
-    write_lines(folder / "short.de", TARGET[:-1])
-    (folder / "latin.en").write_bytes(b"good\nalso good\nca\xe9 bad\n")
-    write_lines(folder / "latin.de", ["a", "b", "c"])
-    write_lines(folder / "empty.de", ["a"])
-    (folder / "empty.en").write_text("")
-    (folder / "empty.parquet").write_bytes(b"")
-    (folder / "empty.tsv").write_text("\n\n")
-    write_lines(folder / "header.tsv", ["en\tde"])
-    write_lines(folder / "ragged.tsv", ["en\tde", "a\tb", "a\tb\tc"])
-    write_lines(folder / "three.tsv", ["a\tb\tc"])
-    write_lines(folder / "columns.jsonl", ['{"english": "a", "german": "b"}'])
-    write_lines(folder / "syntax.jsonl", ['{"en": "a", "de": "b"}', "{"])
-    write_lines(folder / "rows.jsonl", ['{"en": "a", "de": "b"}', "[1]"])
-    write_lines(folder / "cells.jsonl", ['{"en": "a", "de": "b"}', '{"en": 5, "de": "b"}'])
-    write_lines(folder / "half.jsonl", ['{"en": "a", "de": null}', r'{"en": "b", "de": "\ud83d"}'])
-    write_lines(folder / "digits.jsonl", ["1" * 5000])
-    (folder / "nested.json").write_text('[{"translation": {"en": "a", "de": "b"}}, {"translation": "c"}]')
-    (folder / "none.json").write_text("[]")
-    (folder / "deep.json").write_text("[" * 100_000)
-    pq.write_table(pa.table({"en": [1], "de": ["b"]}), folder / "numbers.parquet")
-    pq.write_table(pa.table({"a": ["1"], "b": ["b"]}), folder / "columns.parquet")
-    (folder / "noise.parquet").write_bytes(b"no parquet at all")
+def test_one_source_is_one_chapter_in_every_epoch(folder, tokenizer):
+    data = read_training_data(recipe(folder, train="a"))
+    assert not data.streaming
+    assert data.sample_text()["source"][:] == SOURCE[:20]
+    data.tokenize(tokenizer)
+    (chapter,) = data.chapters(0)
+    assert lines(chapter.pairs, tokenizer) == SOURCE[:20]
+    assert chapter.pairs.weights is None
+    assert [other.pairs is chapter.pairs for other in data.chapters(7)] == [True]
+    assert list(data.chapters(0, first=1)) == []
+    assert (data.counts["read"], data.counts["kept"]) == (20, 20)
 
 
-@pytest.mark.parametrize(
-    ("split", "parts"),
-    [
-        ("short", ["short.en has 20 lines", "short.de has 19"]),
-        ("latin", ["latin.en: line 3, byte 3 is not UTF-8", "0xe9", "iconv"]),
-        ("empty", ["empty.en: the file is empty"]),
-        ("empty.tsv", ["empty.tsv: the file is empty"]),
-        ("empty.parquet", ["empty.parquet: the file is empty"]),
-        ("header.tsv", ["header.tsv", "no pairs"]),
-        ("ragged.tsv", ["ragged.tsv: line 3 has 3 columns, but line 1 has 2"]),
-        ("three.tsv", ["three.tsv: no columns 'en' and 'de'; the columns are a, b, c"]),
-        ("columns.jsonl", ["no columns 'en' and 'de'; the columns are english, german", "source_column"]),
-        ("columns.parquet", ["columns.parquet: no columns 'en' and 'de'; the columns are a, b"]),
-        ("syntax.jsonl", ["syntax.jsonl: line 2 is not JSON"]),
-        ("rows.jsonl", ["rows.jsonl: row 2 is no object"]),
-        ("cells.jsonl", ["cells.jsonl: row 2: 'en' must be text or null, but is 5"]),
-        ("half.jsonl", ["half.jsonl: row 2: 'de' holds half a surrogate pair"]),
-        ("digits.jsonl", ["digits.jsonl: line 1 is not JSON"]),
-        ("nested.json", ["nested.json: row 2 is no object"]),
-        ("none.json", ["none.json: the file holds no pairs"]),
-        ("deep.json", ["deep.json: not readable as JSON"]),
-        ("numbers.parquet", ["numbers.parquet: the column 'en' must hold text"]),
-        ("noise.parquet", ["noise.parquet: not readable as Parquet"]),
-        ("other", ["other.en and", "other.de: no such file", "latin.en"]),
-        ("other.tsv", ["other.tsv: no such file"]),
-        ("a,b,c", ["one comma"]),
-        ("x.en,short.de", ["x.en: no such file"]),
-    ],
-)
-def test_bad_files_are_named(tmp_path, split, parts):
-    broken(tmp_path)
-    with pytest.raises(DataError) as caught:
-        read_pairs(recipe(tmp_path), split)
-    for part in parts:
-        assert part in str(caught.value)
+def test_several_sources_follow_each_other_with_their_weights(folder, tokenizer):
+    write_lines(folder / "a.en", ["", *SOURCE[1:20]])
+    sources = [SourceRecipe(train="a", weight=2), SourceRecipe(train="b", weight=0.25)]
+    data = read_training_data(recipe(folder, sources=sources))
+    data.tokenize(tokenizer)
+    (chapter,) = data.chapters(0)
+    assert lines(chapter.pairs, tokenizer) == SOURCE[1:]
+    assert chapter.pairs.weights.tolist() == [2] * 19 + [0.25] * 40
+    assert data.counts["empty"] == 1
 
 
-def test_other_json_columns_may_hold_anything(tmp_path):
-    rows = ['{"id": 1, "en": "a", "de": "b"}', '{"de": "c", "id": "x", "more": [1]}']
-    write_lines(tmp_path / "mixed.jsonl", rows)
-    read = read_pairs(recipe(tmp_path), "mixed.jsonl").to_list()
-    assert read == [{"source": "a", "target": "b"}, {"source": None, "target": "c"}]
+def test_sources_of_different_kinds(folder, tmp_path_factory, tokenizer):
+    other = tmp_path_factory.mktemp("other")
+    write_lines(other / "x.tsv", ["german\tenglish", *(f"{t}\t{s}" for s, t in zip(SOURCE, TARGET, strict=True))])
+    sources = [
+        SourceRecipe(data=str(other), train="x.tsv", source_column="english", target_column="german"),
+        SourceRecipe(train="wmt-*.parquet"),
+        SourceRecipe(data="embedded", train="held_out"),
+    ]
+    data = read_training_data(recipe(folder, sources=sources))
+    assert data.text["source"][:120] == SOURCE * 2
+    assert data.text["target"][:120] == TARGET * 2
+    assert len(data.text) > 120
 
 
-def test_quotes_in_a_tsv_are_plain_characters(tmp_path):
-    write_lines(tmp_path / "quotes.tsv", ['"a\t"b"'])
-    assert read_pairs(recipe(tmp_path), "quotes.tsv").to_list() == [{"source": '"a', "target": '"b"'}]
+def test_duplicates_are_found_across_sources_and_are_no_part_of_the_sample(folder, tokenizer):
+    write_lines(folder / "c.en", [*SOURCE[5:15], "a new one"])
+    write_lines(folder / "c.de", [*TARGET[5:15], "ein neuer"])
+    sources = [SourceRecipe(train="a"), SourceRecipe(train="c", weight=3)]
+    data = read_training_data(recipe(folder, sources=sources, drop_duplicates=True))
+    assert data.sample_text()["source"][:] == [*SOURCE[:20], "a new one"]
+    data.tokenize(tokenizer)
+    (chapter,) = data.chapters(0)
+    assert chapter.pairs.weights.tolist() == [1] * 20 + [3]
+    assert data.counts["duplicate"] == 10
 
 
-def test_a_missing_folder_or_split_is_named(tmp_path):
-    with pytest.raises(DataError, match="there is no folder .*nowhere"):
-        read_pairs(recipe(tmp_path / "nowhere"), "train")
-    with pytest.raises(DataError, match="English and German"):
-        read_pairs(DataRecipe(data="embedded", source_language="en", target_language="fr"), "train")
+def test_an_empty_line_is_named_with_its_source(folder):
+    write_lines(folder / "b.de", [*TARGET[20:25], " ", *TARGET[26:]])
+    sources = [SourceRecipe(train="a"), SourceRecipe(train="b")]
+    with pytest.raises(DataError, match="b: line 6 has an empty side"):
+        read_training_data(recipe(folder, sources=sources, empty_lines="error"))
 
 
-def test_tokens_lengths_and_counts(tmp_path, tokenizer):
-    table = datasets.Dataset.from_dict(
-        {"source": ["one cat", "", "two", "red " * 50, None], "target": ["eins Katze", "leer", " ", "rot", "x"]}
+def stream(folder, tokenizer, **keys):
+    """A stream over the three files, ready to be read, with a folder of its own."""
+    run = keys.pop("run", "")
+    data = read_training_data(
+        recipe(folder, **({"train": "wmt-*.parquet", "streaming": True, "streaming_pairs": 16} | keys)), run=run
     )
-    pairs = tokenize_pairs(table, tokenizer, max_length=20, name="train")
-    assert pairs.counts == {"read": 5, "empty": 3, "too_long": 1, "kept": 1}
-    assert describe_counts("train", pairs.counts) == (
-        "train: 1 of 5 pairs; dropped 3 with an empty side, 1 longer than max_length"
+    data.tokenize(tokenizer)
+    return data
+
+
+def test_a_stream_gives_every_pair_once_an_epoch_in_an_order_of_its_own(folder, tokenizer):
+    data = stream(folder, tokenizer)
+    assert data.streaming
+    epochs = [[lines(chapter.pairs, tokenizer) for chapter in data.chapters(epoch)] for epoch in (0, 1)]
+    assert [len(chapter) for chapter in epochs[0]] == [16, 16, 16, 12]
+    flat = [list(itertools.chain.from_iterable(epoch)) for epoch in epochs]
+    assert sorted(flat[0]) == sorted(flat[1]) == sorted(SOURCE)
+    assert flat[0] != flat[1] and flat[0] != SOURCE
+    assert data.counts["kept"] == 120
+    data.close()
+
+
+def test_a_chapter_is_the_same_whenever_it_is_read(folder, tokenizer):
+    whole = [ids(chapter.pairs) for chapter in stream(folder, tokenizer).chapters(3)]
+    again = list(stream(folder, tokenizer).chapters(3, first=2))
+    assert [chapter.number for chapter in again] == [2, 3]
+    assert [ids(chapter.pairs) for chapter in again] == whole[2:]
+    other = [ids(chapter.pairs) for chapter in read(folder, tokenizer, seed=2).chapters(3)]
+    assert other != whole
+
+
+def read(folder, tokenizer, **settings):
+    made = recipe(folder, train="wmt-*.parquet", streaming=True, streaming_pairs=16)
+    data = read_training_data(made, **settings)
+    data.tokenize(tokenizer)
+    return data
+
+
+def test_chapters_past_leave_the_disk(folder, tokenizer, monkeypatch, tmp_path):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    data = stream(folder, tokenizer)
+    data.sample_text()
+    cache = tmp_path / "cache" / "vanilla_transformer"
+    seen = []
+    for chapter in data.chapters(0):
+        (run,) = cache.iterdir()
+        seen.append(sorted(path.name for path in run.iterdir()))
+        assert len(chapter.pairs)
+    assert seen == [["0-0"], ["0-0", "0-1"], ["0-1", "0-2"], ["0-2", "0-3"]]
+    data.close()
+    assert list(cache.iterdir()) == []
+
+
+def test_processes_read_what_the_main_one_wrote(folder, tokenizer, monkeypatch):
+    """Two processes in turns: the second never reads the files, and comes to every chapter after the first."""
+    main, order = read(folder, tokenizer), []
+
+    @contextlib.contextmanager
+    def after_the_main_one():
+        order.append("second")
+        yield
+
+    second = read(folder, tokenizer, main_first=after_the_main_one, is_main=False)
+    monkeypatch.setattr(second, "_rows", lambda epoch: pytest.fail("the text was read a second time"))
+    pairs = zip(main.chapters(0), second.chapters(0), strict=False)
+    assert [ids(one.pairs) == ids(other.pairs) for one, other in pairs] == [True] * 4
+    assert len(order) == 4
+    main.close()
+
+
+def test_weights_share_a_stream_out(folder, tokenizer):
+    sources = [SourceRecipe(train="a", weight=3), SourceRecipe(train="b", weight=1)]
+    data = stream(folder, tokenizer, sources=sources, streaming_pairs=1000)
+    (chapter,) = data.chapters(0)
+    read_lines = lines(chapter.pairs, tokenizer)
+    assert set(SOURCE) == set(read_lines)  # all of every source, the smaller one several times
+    share = sum(line in set(SOURCE[:20]) - set(SOURCE[20:]) for line in read_lines) / len(read_lines)
+    assert 0.6 < share < 0.9
+
+
+def test_a_stream_is_cleaned_and_its_first_chapter_is_the_sample(folder, tokenizer):
+    write_lines(
+        folder / "same.tsv", [f"{s}\t{t}" for s, t in zip(["cat", "dog"] * 8, ["Katze", "dog"] * 8, strict=True)]
     )
-    batch = pairs.batch(np.array([0]), pad_token_id=0)
-    assert batch["input_ids"].tolist() == [tokenizer("one cat")["input_ids"]]
-    assert batch["labels"].tolist() == [tokenizer(text_target="eins Katze")["input_ids"]]
-    assert pairs.source_lengths.tolist() == [batch["input_ids"].shape[1]]
-    assert batch["labels"][0, -1] == tokenizer.eos_token_id == batch["input_ids"][0, -1]
+    data = stream(folder, tokenizer, train="same.tsv", drop_identical=True, drop_duplicates=True)
+    assert data.sample_text().to_list() == [{"source": "cat", "target": "Katze"}]
+    assert [len(chapter.pairs) for chapter in data.chapters(0)] == [1]
+    assert (data.counts["identical"], data.counts["duplicate"]) == (8, 7)
 
 
-def test_a_batch_is_padded_on_the_right(tokenizer):
-    pairs = tokenize_pairs(datasets.Dataset.from_list(ROWS), tokenizer)
-    chosen = np.array([7, 2, 11])
-    batch = pairs.batch(chosen, pad_token_id=0)
-    for row, index in enumerate(chosen):
-        ids = tokenizer(SOURCE[index])["input_ids"]
-        width = batch["input_ids"].shape[1]
-        assert batch["input_ids"][row].tolist() == ids + [0] * (width - len(ids))
-        assert batch["attention_mask"][row].tolist() == [1] * len(ids) + [0] * (width - len(ids))
-        labels = tokenizer(text_target=TARGET[index])["input_ids"]
-        assert batch["labels"][row].tolist() == labels + [-100] * (batch["labels"].shape[1] - len(labels))
+def test_a_bad_line_of_a_stream_is_named(folder, tokenizer):
+    write_lines(folder / "bad.tsv", ["a\tb", "c\td", "e"])
+    with pytest.raises(DataError, match="bad.tsv: line 3 has 1 columns"):
+        list(stream(folder, tokenizer, train="bad.tsv").chapters(0))
+    with pytest.raises(DataError, match="none.tsv: no such file"):
+        stream(folder, tokenizer, train="none.tsv")
 
 
-def test_special_tokens_in_the_text_are_ordinary_characters(tokenizer):
-    table = datasets.Dataset.from_dict({"source": ["one </s> cat"], "target": ["<pad> eins"]})
-    batch = tokenize_pairs(table, tokenizer).batch(np.array([0]), 0)
-    assert (batch["input_ids"] == tokenizer.eos_token_id).sum() == 1
-    assert (batch["labels"] == tokenizer.pad_token_id).sum() == 0
-
-
-def test_the_cache_notices_other_text_and_another_tokenizer(tokenizer, monkeypatch):
-    calls = []
-    make = datasets.Dataset.map
-
-    def counting(self, function, **settings):
-        def counted(rows):
-            calls.append(len(rows["source"]))
-            return function(rows)
-
-        return make(self, counted, **settings)
-
-    monkeypatch.setattr(datasets.Dataset, "map", counting)
-    rows = [{"source": f"cache {row['source']}", "target": row["target"]} for row in ROWS]
-    table = datasets.Dataset.from_list(rows)
-    first = tokenize_pairs(table, tokenizer)
-    assert calls == [20]
-    again = tokenize_pairs(
-        datasets.Dataset.from_list(rows), tokenizer, max_length=int(np.median(first.source_lengths))
-    )
-    assert calls == [20]  # a limit decides what is used, not what is tokenised
-    assert len(again) < len(first)
-    rows[3]["target"] += " und"
-    tokenize_pairs(datasets.Dataset.from_list(rows), tokenizer)
-    assert calls == [20, 20]
-    other = VanillaTransformerTokenizer.train(SOURCE, vocab_size=280, show_progress=False)
-    ids = tokenize_pairs(table, other).batch(np.array([0]), 0)["input_ids"][0]
-    assert calls == [20, 20, 20]
-    assert other.decode(ids, skip_special_tokens=True) == f"cache {SOURCE[0]}"
-
-
-def test_errors_of_whole_splits(tokenizer):
-    table = datasets.Dataset.from_dict({"source": ["one two three", ""], "target": ["eins zwei drei", "zwei"]})
-    with pytest.raises(DataError, match="val: line 2 has an empty side.*empty_lines: drop"):
-        tokenize_pairs(table, tokenizer, empty_lines="error", name="val")
-    with pytest.raises(
-        DataError, match=r"val: no pair is left of 2 \(1 with an empty side, 1 longer than max_length: 2"
-    ):
-        tokenize_pairs(table, tokenizer, max_length=2, name="val")
+def test_the_sets_that_are_scored_are_never_cleaned(folder, tokenizer):
+    made = recipe(folder, train="a", drop_duplicates=True, drop_identical=True, max_length=2)
+    table = datasets.Dataset.from_dict({"source": ["one cat"] * 2, "target": ["one cat"] * 2})
+    assert len(tokenize_pairs(table, tokenizer, empty_lines=made.empty_lines)) == 2
 
 
 def test_all_text_leaves_out_pairs_with_an_empty_side():
