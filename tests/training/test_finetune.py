@@ -1,0 +1,440 @@
+"""Fine-tuning with Seq2SeqTrainer: exact losses whatever the batches, evaluation, what is saved, and every error."""
+
+import json
+import math
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+import torch
+import yaml
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    DataCollatorForSeq2Seq,
+    EvalPrediction,
+    Seq2SeqTrainer,
+)
+
+from modeling_vanilla_transformer import (
+    VanillaTransformerForConditionalGeneration,
+    VanillaTransformerTokenizer,
+    named_configuration,
+    paper_generation_config,
+)
+from tests.training.test_train import execute
+from tests.training.text import sentences, write_lines
+from training.corpus import generate_corpus
+from training.data import tokenize_pairs
+from training.evaluation import bleu
+from training.finetune import FinetuningArguments, finetune, main, read_settings
+from training.loop import NonFiniteLossError
+from training.recipe import RecipeError
+from training.trainer import Examples, LengthGroups, Scores, TranslationTrainer
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def make_model(tokenizer, seed=0, **changes):
+    config = named_configuration("miniature")
+    config.vocab_size = len(tokenizer)
+    for name, value in changes.items():
+        setattr(config, name, value)
+    torch.manual_seed(seed)
+    model = VanillaTransformerForConditionalGeneration(config)
+    model.generation_config = paper_generation_config(config, num_beams=2, max_length_offset=3)
+    return model
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    source, target = sentences(300, seed=8)
+    return VanillaTransformerTokenizer.train(source + target, vocab_size=400, show_progress=False)
+
+
+@pytest.fixture(scope="module")
+def saved(tokenizer, tmp_path_factory):
+    """A folder with an untrained model."""
+    folder = tmp_path_factory.mktemp("start") / "model"
+    make_model(tokenizer).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def make_examples(tokenizer, count):
+    source, target = sentences(count, seed=3)
+    return Examples(tokenize_pairs(datasets.Dataset.from_dict({"source": source, "target": target}), tokenizer))
+
+
+@pytest.fixture(scope="module")
+def pairs(tokenizer):
+    """24 pairs of 3 to 8 tokens a side, as Trainer takes them."""
+    return make_examples(tokenizer, 24)
+
+
+def target_tokens(pairs):
+    return sum(len(pairs[index]["labels"]) for index in range(len(pairs)))
+
+
+def make_trainer(folder, tokenizer, pairs, kind=TranslationTrainer, model=None, **choices):
+    """A trainer of a float64 model without dropout, so that differences are more than rounding."""
+    model = model or make_model(tokenizer, dropout=0.0).double()
+    settings = {
+        "max_steps": 3,
+        "learning_rate": 0.01,
+        "save_strategy": "no",
+        "eval_strategy": "no",
+        "logging_steps": 1,
+    }
+    settings |= {"disable_tqdm": True, "use_cpu": True} | choices
+    return kind(
+        model,
+        FinetuningArguments(str(folder), **settings),
+        train_dataset=pairs,
+        eval_dataset=pairs,
+        data_collator=DataCollatorForSeq2Seq(tokenizer, model=model),
+        processing_class=tokenizer,
+        compute_metrics=Scores(tokenizer),
+    )
+
+
+def trained(trainer):
+    """The parameters after training, as one vector, and the losses logged."""
+    trainer.train()
+    vector = torch.cat([parameter.detach().flatten() for parameter in trainer.model.parameters()])
+    return vector, [line["loss"] for line in trainer.state.log_history if "loss" in line]
+
+
+def restated_losses(model, pairs, label_smoothing=0.0):
+    """The loss of each pair, summed over its tokens, one pair at a time, without padding, by section 5.4's words."""
+    losses = []
+    for index in range(len(pairs)):
+        pair, labels = pairs[index], pairs[index]["labels"]
+        before = torch.tensor([[model.config.decoder_start_token_id, *labels[:-1]]])
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([pair["input_ids"]]), decoder_input_ids=before).logits[0]
+        logits = logits.double().numpy()
+        log_probabilities = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+        target = np.full(logits.shape, label_smoothing / logits.shape[-1])
+        target[np.arange(len(labels)), labels] += 1 - label_smoothing
+        losses.append(-(target * log_probabilities).sum())
+    return np.array(losses)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The loss
+
+
+@pytest.mark.parametrize(("label_smoothing", "optimizer"), [(0.0, "sgd"), (0.1, "sgd"), (0.1, "adamw_torch")])
+def test_accumulated_parts_are_one_large_batch(tokenizer, pairs, tmp_path, label_smoothing, optimizer):
+    choices = {"label_smoothing_factor": label_smoothing, "optim": optimizer}
+
+    def run(size, parts, **more):
+        batches = {"per_device_train_batch_size": size, "gradient_accumulation_steps": parts}
+        return make_trainer(tmp_path, tokenizer, pairs, **choices, **batches, **more)
+
+    whole, whole_losses = trained(run(8, 1))
+    divided, losses = trained(run(2, 4))
+    assert torch.allclose(divided, whole, rtol=0, atol=1e-9)
+    assert losses == pytest.approx(whole_losses, rel=1e-6)
+    mean_of_means = run(2, 4)  # what a trainer does that knows nothing of the update's tokens: it must differ
+    mean_of_means.model_accepts_loss_kwargs = False
+    assert not torch.allclose(trained(mean_of_means)[0], whole, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.1, 0.4])
+def test_the_training_loss_is_the_papers_over_the_tokens_of_the_update(tokenizer, pairs, tmp_path, label_smoothing):
+    choices = {"label_smoothing_factor": label_smoothing, "train_sampling_strategy": "random", "max_steps": 1}
+    choices |= {"per_device_train_batch_size": 5, "gradient_accumulation_steps": 5}
+    trainer = make_trainer(tmp_path, tokenizer, pairs, **choices)
+    tokens = target_tokens(pairs)
+    expected = restated_losses(trainer.model.eval(), pairs, label_smoothing).sum() / tokens
+    assert trained(trainer)[1] == pytest.approx([expected], rel=1e-6)
+
+
+def test_evaluation_is_unsmoothed_and_per_token(tokenizer, tmp_path):
+    pairs = make_examples(tokenizer, 23)  # in batches of 4, one is not full
+    trainer = make_trainer(tmp_path, tokenizer, pairs, label_smoothing_factor=0.3, per_device_eval_batch_size=4)
+    metrics = trainer.evaluate()
+    model = trainer.model.eval()
+    expected = restated_losses(model, pairs).sum() / target_tokens(pairs)
+    assert metrics["eval_loss"] == pytest.approx(expected, rel=1e-5)
+    assert metrics["eval_perplexity"] == pytest.approx(math.exp(expected), rel=1e-5)
+    assert trainer.evaluate(num_beams=1)["eval_loss"] == metrics["eval_loss"]
+    assert make_trainer(tmp_path, tokenizer, pairs, predict_with_generate=False).evaluate().keys() >= {"eval_loss"}
+
+
+def test_translations_are_scored_as_text(tokenizer):
+    texts = ["one red cat sees two dog and three tree", "blue house sees one cat and four red house"]
+    labels = [tokenizer(text)["input_ids"] for text in texts]
+    longest = max(map(len, labels)) + 2
+    labels = np.array([ids + [-100] * (longest - len(ids)) for ids in labels])
+    start = np.full((2, 1), tokenizer.bos_token_id)
+    generated = np.concatenate((start, np.where(labels < 0, tokenizer.pad_token_id, labels)), axis=1)
+    losses = np.array([3.0, 5.0])
+    scores = Scores(tokenizer)(EvalPrediction((losses, generated), labels))
+    assert scores["bleu"] == pytest.approx(100) and scores["loss"] == 8 / (labels >= 0).sum()
+    generated[0, 3:] = -100  # cut short, and filled up as Trainer does
+    cut = tokenizer.decode(generated[0, 1:3], skip_special_tokens=True)
+    scores = Scores(tokenizer)(EvalPrediction((losses, generated), labels))
+    assert 0 < scores["bleu"] < 90 and scores["bleu"] == pytest.approx(bleu([cut, texts[1]], texts)["bleu"])
+
+
+def test_trainers_own_label_smoothing_trains_to_the_same_weights(tokenizer, pairs, tmp_path):
+    """The README's lines, which know Seq2SeqTrainer alone, train by the same loss."""
+    batches = {"train_sampling_strategy": "sequential", "per_device_train_batch_size": 2}
+    batches |= {"gradient_accumulation_steps": 4, "label_smoothing_factor": 0.1}
+    ours, losses = trained(make_trainer(tmp_path, tokenizer, pairs, **batches))
+    theirs, their_losses = trained(make_trainer(tmp_path, tokenizer, pairs, kind=Seq2SeqTrainer, **batches))
+    assert torch.allclose(ours, theirs, rtol=0, atol=1e-6)
+    assert losses == pytest.approx(their_losses, rel=1e-5)
+
+
+def test_the_collator_shifts_labels_as_the_model_does(tokenizer, pairs):
+    model = make_model(tokenizer, dropout=0.0)
+    collator = DataCollatorForSeq2Seq(tokenizer, model=model)
+    some = [pairs[index] for index in range(6)]
+    batch = collator([dict(pair) for pair in some])
+    assert batch["attention_mask"].sum(dim=1).tolist() == [len(pair["input_ids"]) for pair in some]
+    for row, labels in zip(batch["decoder_input_ids"].tolist(), [pair["labels"] for pair in some], strict=True):
+        padding = [tokenizer.pad_token_id] * (len(row) - len(labels))
+        # What stands behind the last token is padding, or the end of sentence, and read by no position that counts.
+        assert row[: len(labels)] == [model.config.decoder_start_token_id, *labels[:-1]]
+        assert row[len(labels) + 1 :] == padding[1:]
+    expected = model(**{key: batch[key] for key in ("input_ids", "attention_mask", "labels")}).loss
+    assert model(**batch).loss.item() == expected.item()
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tokenizer, pairs, tmp_path):
+    trainer = make_trainer(tmp_path, tokenizer, pairs, learning_rate=1e300, optim="sgd", max_grad_norm=0, max_steps=9)
+    with pytest.raises(NonFiniteLossError, match=r"the loss became .* by update \d; lower learning_rate"):
+        trainer.train()
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The batches
+
+
+def test_the_order_is_of_seed_and_epoch_alone():
+    lengths = [length % 37 + 1 for length in range(500)]
+    epoch = 0
+    groups = LengthGroups(10, lengths, seed=5, epoch=lambda: epoch)
+    torch.manual_seed(1)
+    first = list(groups)
+    torch.manual_seed(2)
+    assert list(groups) == first and sorted(first) == list(range(500))
+    epoch = 1
+    assert list(groups) != first
+    assert list(LengthGroups(10, lengths, seed=6, epoch=lambda: 0)) != first
+    padded = sum(max(lengths[i] for i in first[k : k + 10]) * 10 for k in range(0, 500, 10))
+    assert sum(lengths) / padded > 0.9
+    assert {len(set(part)) for part in (first[:10], first[250:260])} == {10}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Whole runs
+
+
+@pytest.fixture(scope="module")
+def corpus_run(tmp_path_factory):
+    """An untrained model fine-tuned on some of the embedded corpus through a settings file: folder, model, output."""
+    folder = tmp_path_factory.mktemp("corpus")
+    corpus = generate_corpus()
+    some = {"train": corpus.train[:256], "val": corpus.validation[:15], "test": corpus.held_out[:9]}
+    for name, part in some.items():
+        write_lines(folder / f"{name}.tsv", [f"{pair.source}\t{pair.target}" for pair in part])
+    text = [side for pair in some["train"] for side in (pair.source, pair.target)]
+    tokenizer = VanillaTransformerTokenizer.train(text, vocab_size=500, show_progress=False)
+    make_model(tokenizer).save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    settings = {"model": str(folder / "model"), "data": str(folder), "source_language": "en", "target_language": "de"}
+    settings |= {"train": "train.tsv", "validation": "val.tsv", "test": "test.tsv", "learning_rate": "1e-2"}
+    settings |= {
+        "num_train_epochs": 3,
+        "per_device_train_batch_size": 16,
+        "output_dir": str(folder / "whole"),
+        "logging_steps": 5,
+        "disable_tqdm": True,
+    }
+    settings |= {"load_best_model_at_end": True, "metric_for_best_model": "loss", "lr_scheduler_type": "constant"}
+    (folder / "settings.yaml").write_text(
+        yaml.safe_dump(settings | {"report_to": ["tensorboard"], "max_grad_norm": 0.5})
+    )
+    main([str(folder / "settings.yaml"), "--logging_steps", "4", "--save_total_limit", "9"])
+    return folder
+
+
+def test_it_lowers_perplexity_and_yields_bleu(corpus_run, capsys):
+    results = json.loads((corpus_run / "whole/all_results.json").read_text())
+    history = json.loads((corpus_run / "whole/trainer_state.json").read_text())["log_history"]
+    perplexities = [line["eval_perplexity"] for line in history if "eval_perplexity" in line]
+    assert (
+        len(perplexities) == 3 and perplexities[0] < 400
+    )  # the untrained model's is about 500, the vocabulary's size
+    assert perplexities[-1] == pytest.approx(results["eval_perplexity"]) and perplexities[-1] < perplexities[0] / 1.5
+    assert all("eval_bleu" in line for line in history if "eval_loss" in line)
+    assert results["eval_bleu_signature"].startswith("nrefs:1|case:mixed|eff:no|tok:13a")
+    assert [line["step"] for line in history if "learning_rate" in line] == list(
+        range(4, 49, 4)
+    )  # the command line wins
+    hypotheses = (corpus_run / "whole/test.hypotheses.txt").read_text().splitlines()
+    references = [line.split("\t")[1] for line in (corpus_run / "test.tsv").read_text().splitlines()]
+    scores = json.loads((corpus_run / "whole/test.json").read_text())
+    assert scores["bleu"] == bleu(hypotheses, references)["bleu"] == results["test_bleu"]
+    assert scores["sentences"] == 9 and scores["num_beams"] == 2
+
+
+def test_what_is_saved_loads_and_decodes_as_before(corpus_run):
+    for folder in ("whole", "whole/checkpoint-32"):
+        for file in ("config.json", "generation_config.json"):
+            before, after = (json.loads((corpus_run / name / file).read_text()) for name in ("model", folder))
+            assert before == after
+    model = AutoModelForSeq2SeqLM.from_pretrained(corpus_run / "whole")
+    tokenizer = AutoTokenizer.from_pretrained(corpus_run / "whole")
+    assert model.config.use_cache is True and model.generation_config.length_penalty_type == "wu"
+    assert model.generation_config.max_length is None  # Seq2SeqTrainer writes the library's 20 here
+    lines = [line.split("\t")[0] for line in (corpus_run / "test.tsv").read_text().splitlines()]
+    translations = model.generate(**tokenizer(lines, return_tensors="pt", padding=True))
+    texts = tokenizer.batch_decode(translations, skip_special_tokens=True)
+    assert texts == (corpus_run / "whole/test.hypotheses.txt").read_text().splitlines()
+
+
+def test_a_resumed_run_ends_as_the_uninterrupted_one(corpus_run, tmp_path):
+    """From the middle of the second epoch: the same batches in the same order, the same dropout."""
+
+    def run(*arguments):
+        settings = [str(corpus_run / "settings.yaml"), "--eval_strategy", "no", "--load_best_model_at_end", "false"]
+        settings += ["--save_strategy", "steps", "--save_steps", "5", "--report_to", "none", "--validation", "val.tsv"]
+        choice, data, training = read_settings([*settings, "--output_dir", str(tmp_path / "run"), *arguments])
+        data.test = data.validation = None
+        finetune(choice, data, training, show=False)
+        model = VanillaTransformerForConditionalGeneration.from_pretrained(tmp_path / "run")
+        return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+    whole = run("--save_total_limit", "20", "--max_steps", "24")
+    assert (tmp_path / "run/checkpoint-20").is_dir()
+    assert torch.equal(
+        run("--max_steps", "24", "--resume_from_checkpoint", str(tmp_path / "run/checkpoint-20")), whole
+    )
+
+
+def test_two_processes_train_and_score_as_one(saved, text_folder, tmp_path):
+    arguments = ["--model", saved, "--data", text_folder, "--source_language", "en", "--target_language", "de"]
+    arguments += ["--validation", "val", "--dropout", "0", "--max_steps", "5", "--learning_rate", "1e-3"]
+    arguments += ["--eval_strategy", "no", "--save_strategy", "no", "--disable_tqdm", "true", "--logging_steps", "1"]
+    # 40 validation pairs in batches of 12 do not share out evenly: what fills up the last batch must not count.
+    arguments += ["--per_device_eval_batch_size", "12", "--per_device_train_batch_size"]
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "training.finetune")
+    two = execute(*arguments, "6", "--output_dir", tmp_path / "two", launcher=launcher)
+    assert two.returncode == 0, two.stderr
+    assert two.stdout.count("eval: BLEU") == 1
+    main([*map(str, arguments), "12", "--output_dir", str(tmp_path / "one")])
+    results, states = (
+        [json.loads((tmp_path / run / file).read_text()) for run in ("one", "two")]
+        for file in ("all_results.json", "trainer_state.json")
+    )
+    for key in ("eval_loss", "eval_bleu"):
+        assert results[1][key] == pytest.approx(results[0][key], rel=1e-5)
+    for key in ("loss", "grad_norm"):
+        of_one, of_two = ([line[key] for line in state["log_history"] if key in line] for state in states)
+        assert len(of_one) == 5 and of_two == pytest.approx(of_one, rel=1e-4)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# What is wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "arguments are required: --model, --data"),
+        (["--modle", "x"], "unknown: --modle; did you mean --model?"),
+        (["--model", "/no/where"], "model: '/no/where' is neither a folder with a model nor one on the Hub"),
+        (["--learning_rate", "fast"], "argument --learning_rate/--learning-rate: invalid float value: 'fast'"),
+        (["--label_smoothing_factor", "1"], "label_smoothing_factor: is 1.0; give one from 0 to below 1"),
+        (["--train", "other"], "other.en and "),
+        (["--data", "/no/where"], "there is no folder /no/where"),
+        (["--max_length", "2"], "no pair is left"),
+        (["--dropout", "2"], "dropout: is 2.0; give one from 0 to below 1"),
+        (["--eval_strategy", "often"], "often"),
+        (["--load_best_model_at_end", "true"], "no best model without validation pairs"),
+        (["--resume_from_checkpoint", "nowhere"], "resume_from_checkpoint: nowhere is no checkpoint"),
+        (["--resume_from_checkpoint", "true"], "resume_from_checkpoint: No valid checkpoint found"),
+        (["--streaming", "true"], "streaming: fine-tuning takes one source as a whole"),
+        (["--bleu_tokenize", "mars"], "bleu_tokenize: mars does not work here"),
+        (["nowhere.yaml"], "nowhere.yaml: not readable as YAML"),
+    ],
+)
+def test_errors_are_one_line_and_nothing_is_written(saved, text_folder, tmp_path, capsys, arguments, message):
+    given = {"model": saved, "data": text_folder, "source_language": "en", "target_language": "de"}
+    given |= {"output_dir": tmp_path / "run"}
+    words = [word for key, value in given.items() for word in (f"--{key}", str(value))] if arguments else []
+    place = 0 if arguments[0:1] == ["nowhere.yaml"] else len(words)
+    with pytest.raises(SystemExit) as caught:
+        main([*words[:place], *arguments, *words[place:]])
+    assert caught.value.code == 2
+    shown = capsys.readouterr().err.splitlines()
+    assert shown[-1].startswith("error: ") and message in shown[-1]
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_pairs_too_long_are_cut_as_the_recipe_says(tokenizer):
+    source, target = sentences(24, seed=3)
+    table = datasets.Dataset.from_dict({"source": source, "target": target})
+    cut = Examples(tokenize_pairs(table, tokenizer, max_length=5, long_pairs="cut"))
+    assert max(cut.lengths) == 5 and len(cut) == 24
+    for index, (line, translation) in enumerate(zip(source, target, strict=True)):
+        for side, text in (("input_ids", line), ("labels", translation)):
+            ids = tokenizer(text)["input_ids"]
+            assert cut[index][side] == (ids if len(ids) <= 5 else [*ids[:4], tokenizer.eos_token_id])
+
+
+def settings_of(model, text_folder, output):
+    return read_settings(
+        f"--model {model} --data {text_folder} --source_language en --target_language de --output_dir {output}".split()
+    )
+
+
+def test_models_that_cannot_be_fine_tuned(saved, text_folder, tokenizer, tmp_path):
+    def refused(message, folder):
+        with pytest.raises(RecipeError, match=message):
+            finetune(*settings_of(folder, text_folder, tmp_path / "out"), show=False)
+
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text('{"model_type": "marian"}')
+    refused("other has the model_type marian; give a model of vanilla_transformer", other)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model").symlink_to(saved)
+    refused(f"did you mean {tmp_path}/run/model", tmp_path / "run")
+    make_model(tokenizer).save_pretrained(tmp_path / "bare")
+    refused("bare cannot be loaded", tmp_path / "bare")
+    tokenizer.save_pretrained(tmp_path / "bare")
+    weights = (tmp_path / "bare/model.safetensors").read_bytes()
+    (tmp_path / "bare/model.safetensors").write_bytes(weights[:-10])
+    refused("bare cannot be loaded", tmp_path / "bare")
+    short = tmp_path / "short"
+    make_model(tokenizer, position_embedding_type="learned", max_position_embeddings=5).save_pretrained(short)
+    tokenizer.save_pretrained(short)
+    refused("max_position_embeddings: 5, but a pair of train has 8 tokens", short)
+
+
+def test_another_run_is_not_overwritten(saved, text_folder, tmp_path):
+    with pytest.raises(Exception, match="holds another run .*config.json.*--resume_from_checkpoint true"):
+        finetune(*settings_of(saved, text_folder, saved), show=False)
+
+
+def test_settings_of_a_file(tmp_path):
+    (tmp_path / "settings.yaml").write_text(
+        "model: m\ndata: d\nsource_language: en\ntarget_language: de\nlearning_rate: 1e-5\nvalidation: null\n"
+        "bf16: false\nlr_scheduler_kwargs: {num_cycles: 2}\nreport_to: [tensorboard]\nmax_steps: 7\n"
+    )
+    choice, data, training = read_settings([str(tmp_path / "settings.yaml"), "--max_steps", "8"])
+    assert (choice.model, data.data, data.validation) == ("m", "d", None)
+    assert (training.learning_rate, training.max_steps, training.bf16) == (1e-5, 8, False)
+    assert training.lr_scheduler_kwargs == {"num_cycles": 2} and training.report_to == ["tensorboard"]
+    assert (training.label_smoothing_factor, training.predict_with_generate) == (0.1, True)
+    (tmp_path / "settings.yaml").write_text("learning_rate: null")
+    with pytest.raises(RecipeError, match="learning_rate cannot be null; its default is 0.0001"):
+        read_settings([str(tmp_path / "settings.yaml")])

@@ -1,0 +1,375 @@
+"""Fine-tune a saved model on parallel text with transformers' Seq2SeqTrainer.
+
+python -m training.finetune --model FOLDER_OR_HUB_NAME --data FOLDER --source_language en --target_language de
+accelerate launch -m training.finetune SETTINGS.yaml [--key value ...]
+python -m training.finetune --help
+
+The keys are the data keys of a recipe, those of `ModelChoice` below and all of Seq2SeqTrainingArguments; a YAML file
+may hold them, and the command line wins over it. training/trainer.py says what is added to Seq2SeqTrainer.
+"""
+
+import difflib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import datasets
+import torch
+import yaml
+from transformers import DataCollatorForSeq2Seq, HfArgumentParser, Seq2SeqTrainingArguments
+
+from modeling_vanilla_transformer import (
+    VanillaTransformerConfig,
+    VanillaTransformerForConditionalGeneration,
+    VanillaTransformerTokenizer,
+)
+from training.data import TokenizedPairs, TrainingData, describe_counts, read_pairs, tokenize_pairs
+from training.evaluation import check_bleu, translate
+from training.loop import NonFiniteLossError
+from training.output import MODEL, TEST_HYPOTHESES, TEST_SCORES, OutputError
+from training.recipe import DataRecipe, RecipeError, TrainingError
+from training.setup import quiet_libraries
+from training.trainer import Examples, Scores, TranslationTrainer
+
+PROGRAM = "python -m training.finetune"
+
+
+@dataclass(kw_only=True)
+class ModelChoice:
+    """The model to start from, and how its translations are scored."""
+
+    model: str = field(metadata={"help": "A folder with a saved model of ours, or its name on the Hub."})
+    dropout: float | None = field(
+        default=None, metadata={"help": "Dropout in place of the model configuration's; left out: as it is."}
+    )
+    bleu_tokenize: str = field(
+        default="13a", metadata={"help": "sacreBLEU's tokenisation; none only where the text is tokenised already."}
+    )
+    bleu_lowercase: bool = field(default=False, metadata={"help": "Score without regard to case."})
+
+    def __post_init__(self) -> None:
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise RecipeError(f"dropout: is {self.dropout}; give one from 0 to below 1")
+
+
+@dataclass
+class FinetuningArguments(Seq2SeqTrainingArguments):
+    """Seq2SeqTrainingArguments, with defaults for fine-tuning a translation model."""
+
+    output_dir: str | None = field(
+        default="runs/fine-tuned", metadata={"help": "Folder of the fine-tuned model, with its checkpoints inside."}
+    )
+    learning_rate: float = field(default=1e-4, metadata={"help": "The peak learning rate."})
+    per_device_train_batch_size: int = field(default=32, metadata={"help": "Sentence pairs of one part of an update."})
+    per_device_eval_batch_size: int = field(default=32, metadata={"help": "Sentence pairs of a batch in evaluation."})
+    label_smoothing_factor: float = field(
+        default=0.1,
+        metadata={"help": "Share of the target distribution spread over the whole vocabulary, in training alone."},
+    )
+    train_sampling_strategy: str = field(
+        default="group_by_length",
+        metadata={
+            "help": "How batches are drawn; group_by_length keeps padding low.",
+            "choices": ["random", "sequential", "group_by_length", "batch_rebalance"],
+        },
+    )
+    predict_with_generate: bool = field(
+        default=True, metadata={"help": "Translate the validation pairs at every evaluation, for their BLEU."}
+    )
+    metric_for_best_model: str | None = field(
+        default=None, metadata={"help": "What the best checkpoint is best in; left out: bleu, without it loss."}
+    )
+    eval_strategy: str = field(default="epoch", metadata={"help": "When to evaluate: no, steps or epoch."})
+    save_strategy: str = field(default="epoch", metadata={"help": "When to save: no, steps, epoch or best."})
+    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints to keep, the newest and the best."})
+    logging_steps: float = field(default=50, metadata={"help": "Updates from one line of metrics to the next."})
+    logging_nan_inf_filter: bool = field(
+        default=False, metadata={"help": "Leave losses that are no numbers out of the log, in place of stopping."}
+    )
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing_factor < 1:
+            raise RecipeError(f"label_smoothing_factor: is {self.label_smoothing_factor}; give one from 0 to below 1")
+        if self.metric_for_best_model is None:
+            self.metric_for_best_model = "bleu" if self.predict_with_generate else "loss"
+        self.dataloader_pin_memory &= torch.accelerator.is_available()  # which is for copies to one
+        super().__post_init__()
+
+
+def load_model(choice: ModelChoice) -> tuple[Any, VanillaTransformerTokenizer]:
+    """The model, in float32, and its tokenizer.
+
+    Raises:
+        RecipeError: no such model, not one of ours, or one that lacks something.
+    """
+    name = choice.model
+    try:
+        found = VanillaTransformerConfig.get_config_dict(name)[0]
+    except (OSError, ValueError) as error:
+        found, reason = {}, f": {' '.join(str(error).split())}"
+    else:
+        reason = ""
+    if not found:
+        inside = Path(name) / MODEL
+        hint = f"; did you mean {inside}?" if (inside / "config.json").is_file() else reason
+        raise RecipeError(f"model: '{name}' is neither a folder with a model nor one on the Hub{hint}")
+    if found.get("model_type") != VanillaTransformerConfig.model_type:
+        raise RecipeError(
+            f"model: {name} has the model_type {found.get('model_type')}; give a model of "
+            f"{VanillaTransformerConfig.model_type}"
+        )
+    changes = {} if choice.dropout is None else {"dropout": choice.dropout}
+    try:
+        model, loading = VanillaTransformerForConditionalGeneration.from_pretrained(
+            name, dtype=torch.float32, output_loading_info=True, **changes
+        )
+        tokenizer = VanillaTransformerTokenizer.from_pretrained(name)
+    except Exception as error:  # of many kinds, down to those of damaged files
+        raise RecipeError(f"model: {name} cannot be loaded: {' '.join(str(error).split())}") from error
+    if loading["missing_keys"]:
+        missing = ", ".join(sorted(loading["missing_keys"])[:3])
+        raise RecipeError(f"model: {name} lacks {len(loading['missing_keys'])} of its weights ({missing}, ...)")
+    if len(tokenizer) > model.config.vocab_size:
+        raise RecipeError(
+            f"model: the tokenizer of {name} has {len(tokenizer)} tokens, but the model a vocab_size of "
+            f"{model.config.vocab_size}"
+        )
+    return model, tokenizer
+
+
+def check_output_dir(arguments: FinetuningArguments) -> None:
+    """Pass where nothing would be overwritten.
+
+    Raises:
+        OutputError: the folder holds a model or checkpoints, and this is no resumption of that run.
+    """
+    folder = Path(str(arguments.output_dir))
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"output_dir: {folder} is a file; name a folder")
+    present = sorted(path.name for name in ("config.json", "checkpoint-*") for path in folder.glob(name))
+    if present and not arguments.resume_from_checkpoint:
+        raise OutputError(
+            f"output_dir: {folder} holds another run ({', '.join(present)}); name another folder with --output_dir, "
+            "or go on with that run by --resume_from_checkpoint true"
+        )
+
+
+def finetune(
+    choice: ModelChoice, data: DataRecipe, arguments: FinetuningArguments, show: bool = True
+) -> dict[str, float | str]:
+    """Fine-tune a model, in this process or as one of several, and save it in `arguments.output_dir`.
+
+    Args:
+        choice: the model and its scoring.
+        data: the pairs to train on, to evaluate on (validation) and to translate at the end (test).
+        arguments: of the Trainer.
+        show: whether to say on standard error what is being done.
+
+    Returns:
+        The metrics of training and of the last evaluation, and with a test set its BLEU.
+
+    Raises:
+        TrainingError: anything wrong with the input, found before the training; a loss that is no number.
+    """
+
+    def say(line: str) -> None:
+        if show and arguments.process_index == 0:
+            print(line, file=sys.stderr, flush=True)
+
+    check_output_dir(arguments)
+    model, tokenizer = load_model(choice)
+    scores = Scores(tokenizer, choice.bleu_tokenize, choice.bleu_lowercase)
+    check_bleu(choice.bleu_tokenize)
+    if not data.validation:
+        if arguments.load_best_model_at_end:
+            raise RecipeError("load_best_model_at_end: there is no best model without validation pairs; name them")
+        arguments.eval_strategy = "no"
+    for key in ("sources", "streaming"):
+        if getattr(data, key):
+            raise RecipeError(f"{key}: fine-tuning takes one source as a whole; leave it out, or use training.train")
+    # One process of each machine comes first, and the others find its result in the cache.
+    training_data = TrainingData(data, lambda: arguments.main_process_first(desc="reading and tokenising"))
+    validation_text, test_text = (read_pairs(data, split) if split else None for split in (data.validation, data.test))
+    training_data.tokenize(tokenizer)
+    train = next(training_data.chapters(0)).pairs
+    with arguments.main_process_first(desc="tokenising"):
+        validation = validation_text and tokenize_pairs(
+            validation_text, tokenizer, empty_lines=data.empty_lines, name=str(data.validation)
+        )
+    for name, part in ((data.train, train), (data.validation, validation)):
+        if part:
+            _check_positions(choice, model.config, str(name), part)
+            say(describe_counts(str(name), part.counts))
+
+    try:
+        trainer = TranslationTrainer(
+            model,
+            arguments,
+            train_dataset=Examples(train),
+            eval_dataset=Examples(validation) if validation else None,
+            data_collator=DataCollatorForSeq2Seq(tokenizer, model=model),
+            processing_class=tokenizer,
+            compute_metrics=scores,
+        )
+    except (ValueError, ImportError) as error:  # arguments that contradict each other, a tracker that isn't installed
+        raise RecipeError(" ".join(str(error).split())) from error
+    if arguments.predict_with_generate and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        raise RecipeError("predict_with_generate: sharded weights cannot translate; set it to false")
+    signature = scores.bleu(["a"], ["a"])["signature"]
+    if validation and arguments.predict_with_generate:
+        say(f"eval_bleu is sacreBLEU's ({signature})")
+    try:
+        results = dict(trainer.train(resume_from_checkpoint=_resume(arguments)).metrics)
+    except ValueError as error:
+        if arguments.resume_from_checkpoint and "checkpoint" in str(error):
+            raise RecipeError(f"resume_from_checkpoint: {' '.join(str(error).split())}") from error
+        raise
+    trainer.save_model()
+    trainer.save_state()
+    say(f"{arguments.output_dir}: the fine-tuned model, after {trainer.state.global_step:,} updates")
+    if validation:
+        results |= trainer.evaluate()
+        if arguments.predict_with_generate:
+            results["eval_bleu_signature"] = signature
+    if test_text:
+        results |= _score_test(trainer, tokenizer, scores, data, test_text)
+    trainer.save_metrics("all", results, combined=False)
+    return results
+
+
+def _check_positions(choice: ModelChoice, config: VanillaTransformerConfig, name: str, pairs: TokenizedPairs) -> None:
+    longest = int(max(pairs.source_lengths.max(), pairs.target_lengths.max()))
+    if config.position_embedding_type == "learned" and longest > config.max_position_embeddings:
+        raise RecipeError(
+            f"model: {choice.model} has learned positions, max_position_embeddings: {config.max_position_embeddings}, "
+            f"but a pair of {name} has {longest} tokens; shorten the text (max_length, for the training pairs)"
+        )
+
+
+def _resume(arguments: FinetuningArguments) -> str | bool | None:
+    """The checkpoint to go on from; True for the newest in the output folder."""
+    checkpoint = arguments.resume_from_checkpoint
+    if checkpoint in ("true", "True"):
+        return True
+    if checkpoint and not (Path(checkpoint) / "trainer_state.json").is_file():
+        raise RecipeError(
+            f"resume_from_checkpoint: {checkpoint} is no checkpoint; give a folder checkpoint-..., or true for the "
+            f"newest in {arguments.output_dir}"
+        )
+    return checkpoint
+
+
+def _score_test(
+    trainer: TranslationTrainer, tokenizer: Any, scores: Scores, data: DataRecipe, test: datasets.Dataset
+) -> dict[str, float | str]:
+    """Translate the test set by the model's own search and score it: test.hypotheses.txt and test.json."""
+    sources, references = ([line or "" for line in test[side]] for side in ("source", "target"))
+    hypotheses = translate(trainer.model, tokenizer, sources, accelerator=trainer.accelerator)
+    hypotheses = [" ".join(line.splitlines()) for line in hypotheses]  # a line a sentence, whatever the model wrote
+    output = Path(str(trainer.args.output_dir))
+    if trainer.is_world_process_zero():  # before scoring: whatever happens there, the translations are safe
+        lines = "".join(f"{line}\n" for line in hypotheses)
+        (output / TEST_HYPOTHESES).write_text(lines, encoding="utf-8")
+    score = scores.bleu(hypotheses, references)
+    if trainer.is_world_process_zero():
+        search = trainer.model.generation_config
+        result = {name: score[name] for name in ("bleu", "signature")}
+        result |= {"data": data.data, "test": data.test, "sentences": len(sources)}
+        result |= {"num_beams": search.num_beams, "length_penalty": search.length_penalty}
+        (output / TEST_SCORES).write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return {"test_bleu": score["bleu"], "test_bleu_signature": score["signature"]}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The command line
+
+
+class _Parser(HfArgumentParser):
+    """HfArgumentParser whose errors are one line, without a usage of more than a hundred options before it."""
+
+    def error(self, message: str) -> NoReturn:
+        raise RecipeError(f"{message}; `{PROGRAM} --help` explains every key")
+
+
+def read_settings(arguments: Sequence[str]) -> tuple[ModelChoice, DataRecipe, FinetuningArguments]:
+    """What a command line `[SETTINGS.yaml] [--key value ...]` means; `--help` prints every key and exits.
+
+    Raises:
+        RecipeError: no such file, an unknown or missing key, a value that cannot be.
+    """
+    parser = _Parser(
+        (ModelChoice, DataRecipe, FinetuningArguments),
+        prog=PROGRAM,
+        usage=f"{PROGRAM} [SETTINGS.yaml] [--key value ...]",
+        description="Fine-tune a saved model on parallel text with transformers' Seq2SeqTrainer.",
+        allow_abbrev=False,
+    )
+    words = list(arguments)
+    if words and not words[0].startswith("-"):
+        words = _words_of(Path(words[0]), parser) + words[1:]
+    try:
+        *settings, unknown = parser.parse_args_into_dataclasses(
+            words, return_remaining_strings=True, look_for_args_file=False
+        )
+    except TrainingError:
+        raise
+    except Exception as error:  # of many kinds: the arguments check themselves
+        raise RecipeError(" ".join(str(error).split())) from error
+    if unknown:
+        keys = [action.dest for action in parser._actions]
+        near = difflib.get_close_matches(unknown[0].lstrip("-").partition("=")[0], keys, n=1)
+        parser.error(f"unknown: {unknown[0]}" + (f"; did you mean --{near[0]}?" if near else ""))
+    return settings[0], settings[1], settings[2]
+
+
+def _words_of(path: Path, parser: HfArgumentParser) -> list[str]:
+    """The keys of a YAML file as words of a command line, so that both are checked alike."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RecipeError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: settings are lines of `key: value`, but this file holds {values!r:.40}")
+    words = []
+    for key, value in values.items():
+        if value is None and parser.get_default(str(key)) is not None:
+            raise RecipeError(f"{path}: {key} cannot be null; its default is {parser.get_default(str(key))}")
+        if isinstance(value, list):
+            words += [f"--{key}", *map(str, value)]
+        elif value is not None:
+            text = json.dumps(value) if isinstance(value, (dict, bool)) else str(value)
+            words.append(f"--{key}={text}")
+    return words
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command line; errors that the user can mend end it with one message: code 2 for the input, 1 for a run that
+    failed, 130 for an interrupted one."""
+    try:
+        choice, data, training = read_settings(sys.argv[1:] if arguments is None else arguments)
+        with quiet_libraries(show_datasets=training.process_index == 0):
+            results = finetune(choice, data, training)
+    except TrainingError as error:
+        _say_error(str(error))
+        raise SystemExit(1 if isinstance(error, NonFiniteLossError) else 2) from None
+    except KeyboardInterrupt:
+        _say_error("interrupted; the output folder holds what was saved before: --resume_from_checkpoint true")
+        raise SystemExit(130) from None
+    if training.process_index == 0:
+        print(f"model: {training.output_dir}")
+        for part in ("eval", "test"):
+            if f"{part}_bleu" in results:
+                print(f"{part}: BLEU {results[f'{part}_bleu']:.2f} ({results[f'{part}_bleu_signature']})")
+
+
+def _say_error(message: str) -> None:
+    if os.environ.get("LOCAL_RANK", "0") == "0":  # the launcher's: a process may fail before it joins
+        print(f"error: {message}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
