@@ -45,7 +45,7 @@ def perplexity(
     total = torch.zeros((), dtype=torch.float64, device=accelerator.device)
     for (part,) in batches.for_process(batches.epoch(0), accelerator.process_index):
         if len(part):
-            batch = to_device(pairs.batch(part, model.config.pad_token_id), accelerator.device)
+            batch = to_device(pairs.batch(part.indices, model.config.pad_token_id), accelerator.device)
             total += model(**batch, label_smoothing=0.0, num_items_in_batch=1, use_cache=False).loss
     model.train(was_training)
     total = accelerator.reduce(total, reduction="sum")
@@ -91,7 +91,7 @@ def translate(
         lengths, lengths, max(batch_tokens, int(lengths.max())) * processes, processes=processes, shuffle=False
     )
     # The longest first: what doesn't fit into memory fails at once, and the time left is not underestimated.
-    parts = [part for (part,) in batches.for_process(batches.epoch(0)[::-1], process) if len(part)]
+    parts = [part.indices for (part,) in batches.for_process(batches.epoch(0)[::-1], process) if len(part)]
     was_training = model.training
     model.eval()
     translations: list[tuple[int, str]] = []

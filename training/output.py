@@ -9,20 +9,18 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from training.checkpoints import list_checkpoints
+from training.checkpoints import checkpoints_folder, list_checkpoints
+from training.files import write_whole
 from training.recipe import WRITTEN_BY_A_RUN, Recipe, TrainingError
 
 # Everything that a run, or an average of its checkpoints, writes; nothing else in the folder is ever touched.
-CHECKPOINTS, MODEL, AVERAGE, TOKENIZER, METRICS, TENSORBOARD = (
-    "checkpoints",
-    "model",
-    "average",
-    "tokenizer",
-    "metrics.jsonl",
-    "tensorboard",
-)
+CHECKPOINTS, BEST, MODEL, AVERAGE, TOKENIZER = "checkpoints", "best", "model", "average", "tokenizer"
+METRICS, TENSORBOARD, CURVES, NON_FINITE = "metrics.jsonl", "tensorboard", "curves.png", "non_finite.jsonl"
 RECIPE, TEST_SCORES, TEST_HYPOTHESES = "recipe.yaml", "test.json", "test.hypotheses.txt"
-_WRITTEN = (CHECKPOINTS, MODEL, AVERAGE, TOKENIZER, METRICS, TENSORBOARD, RECIPE, TEST_SCORES, TEST_HYPOTHESES)
+_WRITTEN = (
+    *(CHECKPOINTS, BEST, MODEL, AVERAGE, TOKENIZER, METRICS, TENSORBOARD, CURVES, NON_FINITE, RECIPE, TEST_SCORES),
+    TEST_HYPOTHESES,
+)
 # Folders on their way to one of these names, or out of its way: see training/checkpoints.py.
 _HIDDEN = re.compile(rf"\.({'|'.join(map(re.escape, _WRITTEN))})\.(unfinished|replaced)")
 
@@ -31,13 +29,14 @@ class OutputError(TrainingError):
     """An output folder that cannot be written to without losing something."""
 
 
-def check_output(folder: Path, overwrite: bool, tokenizer: str | None = None) -> None:
-    """Pass where a new run may use the folder; nothing is changed.
+def check_output(folder: Path, overwrite: bool, tokenizer: str | None = None, resume: bool = False) -> None:
+    """Pass where a run may use the folder; nothing is changed.
 
     Args:
         folder: the output folder; it needn't exist.
         overwrite: whether the run may replace another.
         tokenizer: the tokenizer that the run reads.
+        resume: whether the run goes on with one that the folder holds.
 
     Raises:
         OutputError: the folder cannot be written to, holds another run (unless `overwrite`), or a recipe that no run
@@ -57,14 +56,23 @@ def check_output(folder: Path, overwrite: bool, tokenizer: str | None = None) ->
                 "or move the tokenizer"
             )
         # A recipe, and a tokenizer beside it, are of a run that failed before it had anything to lose.
-        nothing_to_lose = (RECIPE, TOKENIZER) if recipe.exists() else ()
-        run = [entry.name for entry in sorted(present) if entry.name not in nothing_to_lose]
-        if run and not overwrite:
+        nothing_to_lose = {RECIPE, TOKENIZER} if recipe.exists() else set()
+        if resume and not any(checkpoints_folder(folder).glob("step-*")):
+            nothing_to_lose |= {CHECKPOINTS, METRICS, TENSORBOARD, CURVES, NON_FINITE}
+        names = sorted(entry.name for entry in present if not entry.name.endswith(".unfinished"))
+        run = [name for name in names if name not in nothing_to_lose]
+        if resume and run and CHECKPOINTS in nothing_to_lose:
+            raise OutputError(
+                f"resume: {folder} holds no checkpoint to go on from, but {', '.join(run)}, which a new run would "
+                "replace; name another folder with --output, or replace them with --resume no --overwrite true"
+            )
+        if run and not overwrite and not resume:
             checkpoints = list_checkpoints(folder)
             newest = f", newest {checkpoints[-1].folder.name}" if checkpoints else ""
             raise OutputError(
-                f"output: {folder} holds another run ({', '.join(run)}; {len(checkpoints)} checkpoints{newest}); name "
-                "another folder with --output, or replace that run with --overwrite true"
+                f"output: {folder} holds another run ({', '.join(run)}; {len(checkpoints)} checkpoints{newest}); go "
+                "on with it by --resume auto, name another folder with --output, or replace that run with --overwrite "
+                "true"
             )
         with tempfile.TemporaryFile(dir=existing):  # the proof that it can be written to
             pass
@@ -78,7 +86,8 @@ def create_output(folder: Path, recipe: Recipe) -> None:
     Raises:
         OutputError: as `check_output`.
     """
-    check_output(folder, recipe.output.overwrite, recipe.model.tokenizer)
+    # Where a run was to be resumed but had saved nothing yet, there is nothing to lose.
+    check_output(folder, recipe.output.overwrite, recipe.model.tokenizer, recipe.output.resume == "auto")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for entry in filter(_is_of_a_run, list(folder.iterdir())):
@@ -106,8 +115,36 @@ class Metrics:
         self.path = folder / METRICS
         self.accelerator = accelerator
 
+    def start(self, recipe: Recipe, updates: int) -> None:
+        """Start the trackers; what a run wrote after the update that it goes on from is removed."""
+        if self.accelerator.is_main_process and self.path.exists():
+            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
+            write_whole(self.path, "".join(line for line in lines if _update_of(line) <= updates))
+        choices = {key: value for key, value in recipe.as_dict().items() if isinstance(value, (int, float, str, bool))}
+        # TensorBoard's own way to drop what a killed run had written further on.
+        self.accelerator.init_trackers("vanilla-transformer", choices, {"tensorboard": {"purge_step": updates + 1}})
+
     def log(self, update: int, values: dict[str, Any]) -> None:
+        """
+        Raises:
+            OutputError: the file cannot be written to.
+        """
         if self.accelerator.is_main_process:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"update": update} | values) + "\n")
+            try:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"update": update} | values) + "\n")
+            except OSError as error:
+                newest = max(list_checkpoints(self.path.parent), default=None)
+                raise OutputError(
+                    f"{self.path} cannot be written to ({error}); the last good checkpoint is "
+                    f"{newest.folder if newest else 'none yet'}. Make room, and go on from there with --resume auto"
+                ) from error
         self.accelerator.log(values, step=update)
+
+
+def _update_of(line: str) -> float:
+    """The update that a line of metrics.jsonl is about; infinite where a kill left half a line."""
+    try:
+        return json.loads(line)["update"]
+    except ValueError:
+        return float("inf")

@@ -17,6 +17,9 @@ from typing import Any, Literal
 import yaml
 from transformers import HfArgumentParser
 
+from training.files import write_whole
+from training.scripts import known_languages, scripts_of
+
 # The first line of every recipe that a run writes, so that a later run knows it from one that somebody wrote by hand.
 WRITTEN_BY_A_RUN = "# The recipe of this run, all its choices resolved. Written by the run: copy it before editing.\n"
 
@@ -40,6 +43,26 @@ def _require(condition: bool, key: str, message: str) -> None:
 
 
 @dataclass(kw_only=True)
+class SourceRecipe:
+    """One of several sources of training pairs: an entry of the key sources."""
+
+    data: str | None = _key("As the recipe's own key of this name; null: the recipe's data and data_config.", None)
+    train: str | None = _key("As the recipe's own key of this name; null: the recipe's.", None)
+    weight: float = _key("How often an epoch has each of its pairs; streaming: its share of all pairs.", 1.0)
+    data_config: str | None = _key("Configuration of the Hub data set.", None)
+    source_column: str | None = _key("Column of the source sentences; null: found as the recipe's own key says.", None)
+    target_column: str | None = _key("Column of the target sentences; null: found as the recipe's own key says.", None)
+
+    def __post_init__(self) -> None:
+        _require(self.weight > 0, "weight", f"is {self.weight}; give a value above 0, or leave the source out")
+        _require(
+            (self.source_column is None) == (self.target_column is None),
+            "source_column and target_column",
+            "give both or neither",
+        )
+
+
+@dataclass(kw_only=True)
 class DataRecipe:
     """Where the sentence pairs come from and which of them are used."""
 
@@ -53,10 +76,26 @@ class DataRecipe:
     target_language: str = _key("Code of the language to translate to, for instance de.")
     train: str = _key(
         "Training pairs. In a folder: a prefix (train means train.en and train.de), a file (.tsv, .jsonl, .json, "
-        ".parquet), or two text files with a comma between them. On the Hub and embedded: the name of a split. A "
-        ".tsv needs no header: unless its first line names the columns, its two columns are source and target from "
-        "that line on. Quotes in it are plain characters.",
+        ".parquet; * and ? stand for several files), or two text files with a comma between them. On the Hub and "
+        "embedded: the name of a split. A .tsv needs no header: unless its first line names the columns, its two "
+        "columns are source and target from that line on. Quotes in it are plain characters.",
         "train",
+    )
+    sources: list[SourceRecipe] | None = _key(
+        "Several sources of training pairs in place of one: a list of entries with the keys data, train, weight, "
+        "data_config, source_column and target_column. What an entry leaves out is the recipe's own; weight is 1. A "
+        "weight of 2 has each pair twice an epoch, 0.25 a quarter of the pairs each epoch, another one every time.",
+        None,
+    )
+    streaming: bool = _key(
+        "Read the training pairs in chapters of streaming_pairs, of which two are on disk at a time: for what is too "
+        "large to keep. A weight is then the source's share of all pairs.",
+        False,
+    )
+    streaming_pairs: int = _key(
+        "Pairs of a chapter, with streaming. Batches and drop_duplicates look no further than a chapter, and a "
+        "tokenizer is trained on the first.",
+        1_000_000,
     )
     validation: str | None = _key("Pairs for the perplexity during training, written as for train; null: none.", None)
     test: str | None = _key("Pairs to translate and score at the end, written as for train; null: none.", None)
@@ -68,8 +107,30 @@ class DataRecipe:
         "Column of the target sentences; null: the language code, else 'target', else inside 'translation'.", None
     )
     max_length: int = _key(
-        "Longest side of a training pair in tokens, end of sentence included; longer pairs are dropped and counted.",
+        "Longest side of a training pair in tokens, end of sentence included. Longer pairs are counted: long_pairs.",
         256,
+    )
+    long_pairs: Literal["drop", "cut"] = _key(
+        "Training pairs with a side longer than max_length: drop them, or cut that side to its first tokens and the "
+        "end of sentence.",
+        "drop",
+    )
+    max_length_ratio: float | None = _key(
+        "Drop training pairs whose longer side has more than this many times the tokens of the shorter one, ends of "
+        "sentences included; null: don't (the paper).",
+        None,
+    )
+    drop_duplicates: bool = _key(
+        "Drop training pairs of which an earlier one, from any source, has the same text on both sides.", False
+    )
+    drop_identical: bool = _key("Drop training pairs whose sides are the same text.", False)
+    drop_wrong_script: bool = _key(
+        "Drop training pairs with a side of which less than half the letters are of its language's script.", False
+    )
+    num_workers: int | None = _key(
+        "Processes that clean and tokenise, where there is much to do; null: one for each CPU core. The result is the "
+        "same.",
+        None,
     )
     empty_lines: Literal["drop", "error"] = _key(
         "Pairs with an empty side: drop them in pairs and count them, or stop with an error. Test sets keep theirs.",
@@ -89,12 +150,47 @@ class DataRecipe:
             "source_column and target_column",
             "give both or neither",
         )
-        for key in ("validation", "test"):
+        _require(
+            self.max_length_ratio is None or self.max_length_ratio >= 1,
+            "max_length_ratio",
+            f"is {self.max_length_ratio}; give 1 or more, or null",
+        )
+        for key, value in (("streaming_pairs", self.streaming_pairs), ("num_workers", self.num_workers)):
+            _require(value is None or value > 0, key, f"is {value}; give a value above 0")
+        for language in (self.source_language, self.target_language):
             _require(
-                getattr(self, key) != self.train,
-                key,
-                f"is '{self.train}', the training pairs themselves; name another file or split, or null",
+                not self.drop_wrong_script or scripts_of(language) is not None,
+                "drop_wrong_script",
+                f"the script of '{language}' isn't known here; set it to false. Known are "
+                f"{', '.join(known_languages())}",
             )
+        _require(self.sources != [], "sources", "is empty; list at least one source, or null")
+        for source in self.training_sources():
+            for key in ("validation", "test"):
+                _require(
+                    (source.data, source.data_config, getattr(self, key))
+                    != (self.data, self.data_config, source.train),
+                    key,
+                    f"is '{source.train}', the training pairs themselves; name another file or split, or null",
+                )
+
+    def training_sources(self) -> list["DataRecipe"]:
+        """For each source of training pairs this recipe with that source as the only one."""
+        if self.sources is None:
+            return [self]
+        resolved = []
+        for source in self.sources:
+            own: dict[str, Any] = {"sources": None, "validation": None, "test": None}
+            own["train"] = source.train or self.train
+            if source.data is not None:
+                own |= {"data": source.data, "data_config": None, "source_column": None, "target_column": None}
+            own |= {
+                key: getattr(source, key)
+                for key in ("data_config", "source_column", "target_column")
+                if getattr(source, key) is not None
+            }
+            resolved.append(dataclasses.replace(self, **own))
+        return resolved
 
 
 @dataclass(kw_only=True)
@@ -140,6 +236,11 @@ class OptimizationRecipe:
         "together, padding included.",
         25000,
     )
+    max_shapes: int | None = _key(
+        "Round batches up to at most this many shapes, so that compiled layers are never compiled again; 40 of them "
+        "pad 4 to 8 percent of the slots. null: as many shapes as pad least.",
+        None,
+    )
     gradient_accumulation_steps: int = _key("Parts that each process works through one by one for an update.", 1)
     max_updates: int | None = _key("Stop after this many updates; null: no limit. The limit met first counts.", 100000)
     max_epochs: int | None = _key("Stop after this many passes over the training pairs; null: no limit.", None)
@@ -157,12 +258,25 @@ class OptimizationRecipe:
         "Precision of the matrix products; weights stay float32. auto: bf16 where the hardware has it, else no.",
         "auto",
     )
+    attention: Literal["auto", "eager", "sdpa", "flex_attention", "flash_attention_2"] = _key(
+        "How attention is computed; the result is the same. auto: what is fastest for sentences on the device.", "auto"
+    )
+    compile: bool = _key(
+        "Compile each layer with torch.compile, once for each shape of a batch; max_shapes keeps these few.", False
+    )
+    gradient_checkpointing: bool = _key(
+        "Compute activations again in the backward pass, which takes a third longer and far less memory.", False
+    )
+    patience: int | None = _key(
+        "Stop once this many validations in a row brought nothing better (see best_metric); null: don't.", None
+    )
     seed: int = _key("Seed of the initial weights, the order of batches and dropout.", 1)
 
     def __post_init__(self) -> None:
         for key in ("tokens_per_batch", "gradient_accumulation_steps", "warmup_steps", "adam_epsilon"):
             _require(getattr(self, key) > 0, key, f"is {getattr(self, key)}; give a value above 0")
-        for key in ("max_updates", "max_epochs", "max_minutes", "peak_learning_rate", "max_gradient_norm"):
+        limits = ("max_updates", "max_epochs", "max_minutes", "patience", "max_shapes")
+        for key in (*limits, "peak_learning_rate", "max_gradient_norm"):
             value = getattr(self, key)
             _require(value is None or value > 0, key, f"is {value}; give a value above 0, or null")
         for key in ("adam_beta1", "adam_beta2", "label_smoothing"):
@@ -184,15 +298,44 @@ class OutputRecipe:
 
     output: str = _key("Folder of the run: checkpoints, metrics, the final model, translations and scores.")
     overwrite: bool = _key("Replace a run that the output folder already holds.", False)
+    resume: Literal["no", "auto"] = _key(
+        "auto: go on from the newest complete checkpoint that the output folder holds; where it holds none, start.",
+        "no",
+    )
     save_every: int = _key("Updates from one checkpoint to the next.", 1000)
     evaluate_every: int = _key("Updates from one validation to the next.", 1000)
     log_every: int = _key("Updates from one line of metrics to the next.", 50)
+    evaluate_bleu: bool = _key(
+        "Translate the validation pairs too at every validation, by the recipe's search, and score them.", False
+    )
+    best_metric: Literal["perplexity", "bleu"] = _key(
+        "What makes one validation better than another; bleu needs evaluate_bleu.", "perplexity"
+    )
+    keep_best: int = _key("Models to keep on disk, in best/, that did best on the validation set.", 1)
     average_last: int = _key("The final model is the average of this many last checkpoints.", 5)
     keep_checkpoints: int = _key("Newest checkpoints to keep on disk.", 5)
+    final_model: Literal["average", "best"] = _key(
+        "What becomes of the run: the average of its last checkpoints, or the model that did best on the validation "
+        "set.",
+        "average",
+    )
+    trackers: str | None = _key(
+        "Where Accelerate reports metrics to, beside metrics.jsonl: names with commas between them, for instance "
+        "tensorboard,wandb; null: nowhere.",
+        "tensorboard",
+    )
 
     def __post_init__(self) -> None:
         for key in ("save_every", "evaluate_every", "log_every", "average_last", "keep_checkpoints"):
             _require(getattr(self, key) > 0, key, f"is {getattr(self, key)}; give a value above 0")
+        _require(self.keep_best >= 0, "keep_best", f"is {self.keep_best}; give 0 or more")
+        _require(
+            not (self.overwrite and self.resume == "auto"),
+            "overwrite",
+            "contradicts resume: auto; the one replaces the run in the output folder, the other goes on with it",
+        )
+        _require(self.best_metric != "bleu" or self.evaluate_bleu, "best_metric", "bleu needs evaluate_bleu: true")
+        _require(self.final_model != "best" or self.keep_best > 0, "final_model", "best needs keep_best: 1 or more")
         _require(
             self.keep_checkpoints >= self.average_last,
             "keep_checkpoints",
@@ -241,6 +384,17 @@ class Recipe:
             "tokens_per_batch",
             f"{budget} cannot hold one pair of max_length: {longest}; raise the one or lower the other",
         )
+        _require(
+            self.optimization.max_shapes is not None or not self.optimization.compile,
+            "compile",
+            "needs batches of few shapes, as every shape is compiled by itself; set max_shapes: 40",
+        )
+        for key, wanted in (
+            ("patience", self.optimization.patience is not None),
+            ("evaluate_bleu", self.output.evaluate_bleu),
+            ("final_model", self.output.final_model == "best"),
+        ):
+            _require(self.data.validation is not None or not wanted, key, "needs validation pairs; set validation")
 
     def as_dict(self) -> dict[str, Any]:
         """All keys with their values, flat, as a recipe file has them."""
@@ -249,7 +403,7 @@ class Recipe:
     def write(self, path: Path) -> None:
         """Write the resolved recipe as YAML; `read_recipe` reads it back to an equal recipe."""
         text = yaml.safe_dump(self.as_dict(), sort_keys=False, allow_unicode=True)
-        path.write_text(WRITTEN_BY_A_RUN + text, encoding="utf-8")
+        write_whole(path, WRITTEN_BY_A_RUN + text)
 
 
 GROUPS: tuple[Any, ...] = (DataRecipe, ModelRecipe, OptimizationRecipe, OutputRecipe, DecodingRecipe)
@@ -264,6 +418,9 @@ def _key_types() -> dict[str, Any]:
 
 def _describe(kind: Any) -> str:
     names = {int: "a whole number", float: "a finite number", str: "text", bool: "true or false", type(None): "null"}
+    if typing.get_origin(kind) is list:
+        keys = ", ".join(item.name for item in dataclasses.fields(typing.get_args(kind)[0]))
+        return f"a list of entries with the keys {keys}"
     if typing.get_origin(kind) is Literal:
         return "one of " + ", ".join(str(choice) for choice in typing.get_args(kind))
     if isinstance(kind, types.UnionType):
@@ -281,6 +438,10 @@ def _convert(value: Any, kind: Any) -> Any:
         value = "no" if value is False and "no" in typing.get_args(kind) else value  # YAML reads a bare no as false
         if value in typing.get_args(kind):
             return value
+    elif typing.get_origin(kind) is list:
+        (entry,) = typing.get_args(kind)
+        if isinstance(value, list) and all(isinstance(item, dict) for item in value):
+            return [_make_entry(item, entry, number) for number, item in enumerate(value, start=1)]
     elif kind is float:
         # YAML 1.1 takes 1e-9, without a point, for text
         if isinstance(value, (int, float, str)) and not isinstance(value, bool) and math.isfinite(float(value)):
@@ -288,6 +449,31 @@ def _convert(value: Any, kind: Any) -> Any:
     elif isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     raise ValueError
+
+
+def _checked(key: Any, value: Any, key_types: dict[str, Any]) -> Any:
+    """The value of a key, if there is such a key and the value is of its type."""
+    if key not in key_types:
+        near = difflib.get_close_matches(str(key), key_types, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        raise RecipeError(f"unknown key '{key}'; {hint}`python -m training.train --help` explains every key")
+    kind = key_types[key]
+    try:
+        return _convert(value, kind)
+    except (ValueError, OverflowError):
+        hint = " (put it in quotes)" if kind in (str, str | None) else ""
+        raise RecipeError(
+            f"{key} must be {_describe(kind)}, but is {value!r} ({type(value).__name__}){hint}"
+        ) from None
+
+
+def _make_entry(values: dict[str, Any], kind: Any, number: int) -> Any:
+    """An entry of a list, checked as the recipe's own keys are."""
+    key_types = typing.get_type_hints(kind)
+    try:
+        return kind(**{key: _checked(key, value, key_types) for key, value in values.items()})
+    except RecipeError as error:
+        raise RecipeError(f"sources, entry {number}: {error}") from None
 
 
 def make_recipe(values: dict[str, Any], origins: dict[str, str] | None = None) -> Recipe:
@@ -304,20 +490,10 @@ def make_recipe(values: dict[str, Any], origins: dict[str, str] | None = None) -
     key_types = _key_types()
     checked = {}
     for key, value in values.items():
-        origin = origins.get(key, "the recipe")
-        if key not in key_types:
-            near = difflib.get_close_matches(str(key), key_types, n=1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
-            raise RecipeError(
-                f"{origin}: unknown key '{key}'; {hint}`python -m training.train --help` explains every key"
-            )
         try:
-            checked[key] = _convert(value, key_types[key])
-        except (ValueError, OverflowError):
-            hint = " (put it in quotes)" if key_types[key] in (str, str | None) else ""
-            raise RecipeError(
-                f"{origin}: {key} must be {_describe(key_types[key])}, but is {value!r} ({type(value).__name__}){hint}"
-            ) from None
+            checked[key] = _checked(key, value, key_types)
+        except RecipeError as error:
+            raise RecipeError(f"{origins.get(key, 'the recipe')}: {error}") from None
     for group in GROUPS:
         for item in dataclasses.fields(group):
             if item.default is dataclasses.MISSING and item.name not in checked:

@@ -2,13 +2,15 @@
 
 import contextlib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import datasets
 import torch
 from accelerate import Accelerator, PartialState
 from accelerate.state import AcceleratorState
-from accelerate.utils import parse_flag_from_env
+from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
+from accelerate.utils import DistributedDataParallelKwargs, ProjectConfiguration, parse_flag_from_env
 from transformers.utils import logging as transformers_logging
 
 from modeling_vanilla_transformer import (
@@ -23,20 +25,36 @@ from training.recipe import Recipe, RecipeError
 
 
 def start_accelerator(recipe: Recipe) -> Accelerator:
-    """Accelerate, on the devices and processes that the launch gave, in the recipe's precision.
+    """Accelerate, on the devices and processes that the launch gave, in the recipe's precision, with its trackers.
 
     Raises:
-        RecipeError: as `choose_precision`.
+        RecipeError: as `choose_precision`, and a tracker that Accelerate doesn't know or that isn't installed.
     """
     # Accelerate joins CPU processes into one run only when told that it is on a CPU.
-    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available())
+    output = recipe.output.output
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    # The others wait while the main process trains a tokenizer or cleans the text: longer than torch allows by itself.
+    state = PartialState(cpu=on_cpu, timeout=timedelta(hours=6))
     AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
     return Accelerator(
         cpu=state.device.type == "cpu",
         mixed_precision=choose_precision(recipe.optimization.mixed_precision, state.device),
-        log_with=TENSORBOARD,
-        project_dir=recipe.output.output,
+        log_with=_trackers(recipe) or None,
+        project_config=ProjectConfiguration(output, logging_dir=str(Path(output) / TENSORBOARD)),
+        kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)],
     )
+
+
+def _trackers(recipe: Recipe) -> list[str]:
+    names = [name.strip() for name in (recipe.output.trackers or "").split(",") if name.strip()]
+    available = {tracker.value for tracker in get_available_trackers()}
+    for name in names:
+        if name not in LOGGER_TYPE_TO_CLASS:
+            known = ", ".join(sorted(LOGGER_TYPE_TO_CLASS))
+            raise RecipeError(f"trackers: Accelerate knows no '{name}'; it knows {known}")
+        if name not in available:
+            raise RecipeError(f"trackers: '{name}' isn't installed here; install its package, or name another")
+    return names
 
 
 @contextlib.contextmanager
@@ -183,18 +201,21 @@ def check_positions(
     recipe: Recipe,
     config: VanillaTransformerConfig,
     tokenizer: VanillaTransformerTokenizer,
-    pairs: TokenizedPairs,
+    pairs: TokenizedPairs | None,
     validation: TokenizedPairs | None,
     test: datasets.Dataset | None,
 ) -> None:
     """Pass where the model has a position for every token that it will read or may write.
+
+    Args:
+        pairs: the training pairs; None where they are streamed, and may be as long as max_length.
 
     Raises:
         RecipeError: learned positions, and fewer than that.
     """
     if config.position_embedding_type != "learned":
         return
-    longest = {"a training pair": _longest(pairs)}
+    longest = {"a training pair": _longest(pairs) if pairs else recipe.data.max_length}
     if validation:
         longest["a validation pair"] = _longest(validation)
     if test:

@@ -8,7 +8,8 @@ python -m training.train --help
 import json
 import sys
 import time
-from collections.abc import Sequence
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,17 @@ from modeling_vanilla_transformer import (
     paper_generation_config,
 )
 from training.average import last_checkpoints, write_average
-from training.data import describe_counts, read_pairs, tokenize_pairs
+from training.checkpoints import Checkpoint, CheckpointError, best_folder
+from training.compilation import prepare_for_training
+from training.curves import write_curves
+from training.data import describe_counts, read_pairs, read_training_data, tokenize_pairs
+from training.distributed import in_shards
 from training.evaluation import bleu, check_bleu, perplexity, translate
-from training.loop import Interrupted, NonFiniteLossError, TrainingLoop
-from training.output import MODEL, TEST_HYPOTHESES, TEST_SCORES, TOKENIZER, check_output, create_output
-from training.recipe import Recipe, TrainingError, recipe_from_command_line
+from training.files import write_whole
+from training.loop import NonFiniteLossError, TrainingLoop, Validation
+from training.output import MODEL, RECIPE, TEST_HYPOTHESES, TEST_SCORES, TOKENIZER, check_output, create_output
+from training.recipe import Recipe, RecipeError, TrainingError, recipe_from_command_line
+from training.resume import check_recipe, drop_what_came_after, newest_good_checkpoint
 from training.setup import (
     check_positions,
     quiet_libraries,
@@ -36,6 +43,7 @@ from training.setup import (
     start_accelerator,
     train_tokenizer,
 )
+from training.state import Progress, read_progress
 
 
 @dataclass
@@ -62,10 +70,10 @@ def train(recipe: Recipe, show_progress: bool = True) -> RunResult:
 
     Raises:
         TrainingError: anything wrong with the recipe, the data or the output folder, before work is lost; a loss that
-            is no number; an interruption.
+            is no number; a disk that is full; an interruption.
     """
     output = Path(recipe.output.output)
-    check_output(output, recipe.output.overwrite, recipe.model.tokenizer)
+    check_output(output, recipe.output.overwrite, recipe.model.tokenizer, recipe.output.resume == "auto")
     accelerator = start_accelerator(recipe)
     show = show_progress and accelerator.is_main_process
     with quiet_libraries(show):
@@ -81,79 +89,149 @@ def _train(recipe: Recipe, output: Path, accelerator: Accelerator, show: bool) -
 
     # Everything that may be wrong with the input is found before anything is written.
     config = read_configuration(recipe)
-    if recipe.data.test:
+    if recipe.data.test or recipe.output.evaluate_bleu:
         check_bleu(recipe.decoding.bleu_tokenize)
-    train_text, validation_text, test_text = (
-        read_pairs(recipe.data, split) if split else None
-        for split in (recipe.data.train, recipe.data.validation, recipe.data.test)
+    data = read_training_data(
+        recipe.data,
+        seed=recipe.optimization.seed,
+        run=str(output.absolute()),
+        main_first=accelerator.local_main_process_first,
+        is_main=accelerator.is_local_main_process,
     )
-    assert train_text is not None
-    tokenizer = read_tokenizer(recipe, config)
+    validation_text, test_text = (
+        read_pairs(recipe.data, split) if split else None for split in (recipe.data.validation, recipe.data.test)
+    )
+    resumed = _find_checkpoint(recipe, output, accelerator, say) if recipe.output.resume == "auto" else None
+    progress = read_progress(resumed.folder) if resumed else Progress()
+    tokenizer = (
+        VanillaTransformerTokenizer.from_pretrained(output / TOKENIZER) if resumed else read_tokenizer(recipe, config)
+    )
     if tokenizer is None:
-        trained = train_tokenizer(recipe, config, train_text, show) if accelerator.is_main_process else None
+        trained = train_tokenizer(recipe, config, data.sample_text(), show) if accelerator.is_main_process else None
         (tokenizer,) = broadcast_object_list([trained])
-        if len(tokenizer) != config.vocab_size:
-            say(
-                f"model: vocab_size follows the tokenizer: {len(tokenizer):,}, where {recipe.model.model} has "
-                f"{config.vocab_size:,}"
-            )
-            config.vocab_size = len(tokenizer)
-
-    with accelerator.local_main_process_first():  # the others find its result in the cache
-        pairs = tokenize_pairs(
-            train_text,
-            tokenizer,
-            max_length=recipe.data.max_length,
-            empty_lines=recipe.data.empty_lines,
-            name=recipe.data.train,
+    if recipe.model.tokenizer is None and len(tokenizer) != config.vocab_size:
+        say(
+            f"model: vocab_size follows the tokenizer: {len(tokenizer):,}, where {recipe.model.model} has "
+            f"{config.vocab_size:,}"
         )
+        config.vocab_size = len(tokenizer)
+
+    data.tokenize(tokenizer)
+    with accelerator.local_main_process_first():  # the others find its result in the cache
         validation = validation_text and tokenize_pairs(
             validation_text, tokenizer, empty_lines=recipe.data.empty_lines, name=str(recipe.data.validation)
         )
+    pairs = None if data.streaming else next(data.chapters(0)).pairs
+    if pairs:
+        checksum = f"{zlib.crc32(pairs.target_lengths.tobytes(), zlib.crc32(pairs.source_lengths.tobytes())):08x}"
+        if resumed and progress.pairs != checksum:
+            raise RecipeError(
+                f"resume: the training pairs are not those that the run in {output} was started with; bring those "
+                "back, or name another folder with --output"
+            )
+        progress.pairs = checksum
+        say(describe_counts("training pairs", pairs.counts))
     check_positions(recipe, config, tokenizer, pairs, validation, test_text)
-    for part in filter(None, (pairs, validation)):
-        say(describe_counts(recipe.data.train if part is pairs else str(recipe.data.validation), part.counts))
+    if validation:
+        say(describe_counts(str(recipe.data.validation), validation.counts))
     if accelerator.is_main_process:
-        create_output(output, recipe)
-        tokenizer.save_pretrained(output / TOKENIZER)
+        if resumed:
+            drop_what_came_after(output, resumed)
+            recipe.write(output / RECIPE)
+        else:
+            create_output(output, recipe)
+            tokenizer.save_pretrained(output / TOKENIZER)
     accelerator.wait_for_everyone()
 
-    set_seed(recipe.optimization.seed)  # the same weights everywhere ...
-    model = VanillaTransformerForConditionalGeneration(config)
+    if resumed:
+        model = VanillaTransformerForConditionalGeneration.from_pretrained(resumed.folder)
+        say(f"resumed from {resumed.folder}, after update {resumed.updates:,} (epoch {progress.epochs:.2f})")
+    else:
+        set_seed(recipe.optimization.seed)  # the same weights everywhere
+        model = VanillaTransformerForConditionalGeneration(config)
     model.generation_config = paper_generation_config(
         config,
         num_beams=recipe.decoding.num_beams,
         length_penalty=recipe.decoding.length_penalty,
         max_length_offset=recipe.decoding.max_length_offset,
     )
-    set_seed(recipe.optimization.seed, device_specific=True)  # ... but dropout of its own in each process
+    choices = recipe.optimization
+    prepare_for_training(model, attention=choices.attention, compile=choices.compile, shapes=choices.max_shapes or 1)
+    if choices.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
     parameters = sum(parameter.numel() for parameter in model.parameters())
     say(
         f"model: {recipe.model.model}, {parameters:,} parameters; {accelerator.num_processes} x "
-        f"{accelerator.device.type}, mixed precision: {accelerator.mixed_precision}"
+        f"{accelerator.device.type}{', weights in shards' if in_shards(accelerator) else ''}, mixed precision: "
+        f"{accelerator.mixed_precision}"
     )
 
-    loop = TrainingLoop(recipe, output, accelerator, model, tokenizer, pairs, validation, show)
-    loop.run()
+    loop = TrainingLoop(
+        recipe,
+        output,
+        accelerator,
+        model,
+        tokenizer,
+        data,
+        Validation(validation, validation_text) if validation else None,
+        show,
+        resumed,
+        progress,
+    )
+    try:
+        loop.run()
+    finally:
+        data.close()
+    if data.streaming:
+        say(describe_counts("training pairs", data.counts))
 
-    folders = last_checkpoints(output, recipe.output.average_last, fewer=True)
+    folders = _final_checkpoints(recipe, output, loop)
     if accelerator.is_main_process:
         write_average(folders, output / MODEL)
     accelerator.wait_for_everyone()
-    say(f"{output / MODEL}: the average of {len(folders)} checkpoints (average_last: {recipe.output.average_last})")
+    made_of = f"the average of {len(folders)} checkpoints" if len(folders) > 1 else folders[0].name
+    say(f"{output / MODEL}: {made_of} (final_model: {recipe.output.final_model})")
 
     final = VanillaTransformerForConditionalGeneration.from_pretrained(output / MODEL).to(accelerator.device)
-    result = RunResult(output, output / MODEL, loop.updates, loop.epochs, loop.limits.seconds, None, None)
+    result = RunResult(output, output / MODEL, progress.updates, progress.epochs, loop.limits.seconds, None, None)
     with accelerator.autocast():
         if validation:
             result.validation_perplexity = perplexity(
                 final, validation, accelerator, recipe.optimization.tokens_per_batch
             )
-            loop.metrics.log(loop.updates, {"final_validation_perplexity": result.validation_perplexity})
-            say(f"validation perplexity of the average: {result.validation_perplexity:.3f}")
+            loop.metrics.log(progress.updates, {"final_validation_perplexity": result.validation_perplexity})
+            say(f"validation perplexity of the final model: {result.validation_perplexity:.3f}")
         if test_text:
             _score_test(recipe, accelerator, final, tokenizer, test_text, len(folders), result, show)
+    if accelerator.is_main_process:
+        say(f"learning curves: {write_curves(output)}")
     return result
+
+
+def _find_checkpoint(
+    recipe: Recipe, output: Path, accelerator: Accelerator, say: Callable[[str], None]
+) -> Checkpoint | None:
+    """The checkpoint to go on from, the same on every process; None where the run has none yet."""
+    found: Checkpoint | TrainingError | None = None
+    if accelerator.is_main_process:
+        try:
+            found = newest_good_checkpoint(output, say)
+            if found:
+                check_recipe(recipe, output)
+        except TrainingError as error:
+            found = error
+    (found,) = broadcast_object_list([found])
+    if isinstance(found, TrainingError):
+        raise found
+    return found
+
+
+def _final_checkpoints(recipe: Recipe, output: Path, loop: TrainingLoop) -> list[Path]:
+    """The folders whose average is the final model."""
+    if recipe.output.final_model == "best" and loop.progress.validations:
+        (updates,) = loop.progress.best(recipe.output.best_metric, 1)
+        return [best_folder(output) / f"step-{updates:08d}"]
+    return last_checkpoints(output, recipe.output.average_last, fewer=True)
 
 
 def _score_test(
@@ -178,7 +256,7 @@ def _score_test(
     seconds = time.monotonic() - started
     if accelerator.is_main_process:  # before scoring: whatever happens there, the translations are safe
         lines = "".join(f"{line}\n" for line in result.hypotheses)
-        (result.output / TEST_HYPOTHESES).write_text(lines, encoding="utf-8")
+        write_whole(result.output / TEST_HYPOTHESES, lines)
     score = bleu(result.hypotheses, references, tokenize=decoding.bleu_tokenize, lowercase=decoding.bleu_lowercase)
     result.test = {
         "bleu": score["bleu"],
@@ -196,20 +274,20 @@ def _score_test(
     }
     if accelerator.is_main_process:
         scores = json.dumps(result.test, indent=2, ensure_ascii=False)
-        (result.output / TEST_SCORES).write_text(scores + "\n", encoding="utf-8")
+        write_whole(result.output / TEST_SCORES, scores + "\n")
     accelerator.log({"test_bleu": score["bleu"]}, step=result.updates)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line; errors that the user can mend end it with one message: code 2 for the input, 1 for a run that
-    failed, 130 for an interrupted one."""
+    failed, 130 (SIGINT) or 143 (SIGTERM) for one that was stopped and has saved."""
     try:
         result = train(recipe_from_command_line(sys.argv[1:] if arguments is None else arguments))
     except TrainingError as error:
         if PartialState().is_local_main_process:
             print(f"error: {error}", file=sys.stderr)
-        code = {Interrupted: 130, NonFiniteLossError: 1}.get(type(error), 2)
-        raise SystemExit(code) from None
+        failed = isinstance(error, (NonFiniteLossError, CheckpointError))
+        raise SystemExit(getattr(error, "exit_code", 1 if failed else 2)) from None
     except KeyboardInterrupt:  # outside the training loop, which has an answer of its own
         if PartialState().is_local_main_process:
             print("error: interrupted; the output folder holds what was saved before, if anything", file=sys.stderr)

@@ -5,7 +5,7 @@ import tempfile
 import pytest
 
 from training.output import OutputError, check_output, create_output
-from training.recipe import make_recipe, read_recipe
+from training.recipe import WRITTEN_BY_A_RUN, make_recipe, read_recipe
 
 
 @pytest.fixture
@@ -96,3 +96,19 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     with pytest.raises(OutputError, match="new/run cannot be written to .*Permission denied"):
         check_output(tmp_path / "new" / "run", overwrite=False)
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_run_that_saved_nothing_yet_is_started_again_by_resuming(run, recipe_values):
+    (run / "checkpoints" / "step-00000005").rename(run / "checkpoints" / ".step-00000005.unfinished")
+    check_output(run, overwrite=False, resume=True)
+    create_output(run, make_recipe(recipe_values | {"resume": "auto"}))
+    assert [entry.name for entry in run.iterdir()] == ["recipe.yaml"]
+
+
+def test_a_model_without_checkpoints_is_not_replaced_by_resuming(run):
+    (run / "recipe.yaml").write_text(WRITTEN_BY_A_RUN)
+    check_output(run, overwrite=False, resume=True)
+    (run / "checkpoints" / "step-00000005").rmdir()
+    (run / "model").mkdir()
+    with pytest.raises(OutputError, match="holds no checkpoint to go on from, but model, which a new run would"):
+        check_output(run, overwrite=False, resume=True)

@@ -107,6 +107,19 @@ def test_a_written_recipe_reads_back_equal(file, tmp_path):
         (["--label_smoothing", "-0.1"], ["label_smoothing"]),
         (["--save_every", "0"], ["save_every", "above 0"]),
         (["--max_minutes", "-1"], ["max_minutes", "above 0, or null"]),
+        (["--sources", "a"], ["command line: sources must be a list of entries with the keys data, train", "'a'"]),
+        (["--sources", "[a]"], ["sources must be a list of entries"]),
+        (["--sources", "[]"], ["sources: is empty"]),
+        (["--sources", "[{wieght: 2}]"], ["sources, entry 1: unknown key 'wieght'", "did you mean 'weight'"]),
+        (["--sources", "[{}, {weight: much}]"], ["command line: sources, entry 2: weight must be a finite number"]),
+        (["--sources", "[{train: 5}]"], ["sources, entry 1: train must be text or null, but is 5"]),
+        (["--sources", "[{weight: 0}]"], ["sources, entry 1: weight: is 0.0; give a value above 0"]),
+        (["--sources", "[{source_column: a}]"], ["sources, entry 1: source_column and target_column", "or neither"]),
+        (["--sources", "[{train: x}, {train: val}]"], ["validation: is 'val', the training pairs themselves"]),
+        (["--long_pairs", "keep"], ["long_pairs", "one of drop, cut"]),
+        (["--max_length_ratio", "0.5"], ["max_length_ratio", "1 or more, or null"]),
+        (["--streaming_pairs", "0"], ["streaming_pairs", "above 0"]),
+        (["--num_workers", "0"], ["num_workers", "above 0"]),
     ],
 )
 def test_what_cannot_be_meant_is_named(file, arguments, parts):
@@ -136,6 +149,30 @@ def test_a_broken_file_is_named(tmp_path, text, parts):
         read_recipe(path)
     for part in ["broken.yaml", *parts]:
         assert part in str(caught.value)
+
+
+def test_sources_take_what_they_leave_out_from_the_recipe(file, tmp_path, text_folder):
+    sources = "[{train: other, weight: 2}, {data: wmt/wmt14, data_config: de-en}, {}]"
+    recipe = recipe_from_command_line([str(file), "--sources", sources, "--data_config", "plain"])
+    assert [source.weight for source in recipe.data.sources] == [2, 1, 1]
+    assert [(source.data, source.data_config, source.train) for source in recipe.data.training_sources()] == [
+        (str(text_folder), "plain", "other"),
+        ("wmt/wmt14", "de-en", "train"),
+        (str(text_folder), "plain", "train"),
+    ]
+    recipe.write(tmp_path / "copy.yaml")
+    assert read_recipe(tmp_path / "copy.yaml") == recipe
+
+
+def test_one_source_is_the_recipe_itself(file):
+    data = read_recipe(file).data
+    assert data.training_sources() == [data]
+
+
+def test_a_language_whose_script_is_not_known(file):
+    with pytest.raises(RecipeError, match="drop_wrong_script: the script of 'tlh' isn't known here; set it to false"):
+        read_recipe(file, {"drop_wrong_script": True, "source_language": "tlh"})
+    assert read_recipe(file, {"source_language": "tlh"}).data.source_language == "tlh"
 
 
 def test_a_missing_file_has_a_hint():

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from modeling_vanilla_transformer import (
 )
 from tests.training.text import sentences, write_lines
 from training.average import average_weights
-from training.checkpoints import list_checkpoints
+from training.checkpoints import best_folder, checkpoints_in, list_checkpoints, verify
+from training.curves import curves_figure, read_metrics
 from training.data import DataError
 from training.loop import NonFiniteLossError
 from training.recipe import RecipeError, make_recipe
@@ -121,27 +123,62 @@ def test_another_run_is_refused_before_any_work(miniature, capsys):
     assert {path: path.stat().st_mtime_ns for path in output.rglob("*")} == before
 
 
-def test_two_processes_make_the_same_run_as_one(recipe_values, recipe_file, tmp_path):
-    exact = ["--dropout", "0", "--max_updates", "12", "--evaluate_every", "6"]
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "training.train")
-    two = execute(recipe_file, *exact, "--output", tmp_path / "two", launcher=launcher)
-    assert two.returncode == 0, two.stderr
-    assert "2 x cpu" in two.stderr
-    one = recipe_values | {"dropout": 0.0, "max_updates": 12, "evaluate_every": 6, "output": str(tmp_path / "one")}
-    train(make_recipe(one))
-    parts = one | {"output": str(tmp_path / "parts"), "gradient_accumulation_steps": 3}
-    train(make_recipe(parts))
-    expected = losses(tmp_path / "one")
-    assert len(expected) == 12
-    for other in ("two", "parts"):
-        assert losses(tmp_path / other) == pytest.approx(expected, rel=1e-5)
-        assert [line.get("target_tokens") for line in metrics(tmp_path / other)] == [
-            line.get("target_tokens") for line in metrics(tmp_path / "one")
-        ]
-        perplexities = [line.get("validation_perplexity") for line in metrics(tmp_path / other)]
-        assert perplexities == pytest.approx([line.get("validation_perplexity") for line in metrics(tmp_path / "one")])
-    hypotheses = [(tmp_path / run / "test.hypotheses.txt").read_text() for run in ("one", "two")]
+TWO_PROCESSES = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "training.train")
+
+
+@pytest.fixture(scope="module")
+def alone(text_folder, tmp_path_factory):
+    """50 updates without dropout by one process, and the recipe: what every other way must repeat."""
+    values = {
+        **{"data": str(text_folder), "source_language": "en", "target_language": "de", "max_length": 60},
+        **{"validation": "val", "test": "test", "model": "miniature", "vocab_size": 300, "dropout": 0.0},
+        **{"tokens_per_batch": 600, "max_updates": 50, "warmup_steps": 100, "mixed_precision": "no"},
+        **{"save_every": 20, "evaluate_every": 25, "log_every": 1, "average_last": 2, "keep_checkpoints": 2},
+        **{"evaluate_bleu": True, "best_metric": "bleu", "num_beams": 2, "max_length_offset": 5, "trackers": None},
+        "output": str(tmp_path_factory.mktemp("alone") / "run"),
+    }
+    train(make_recipe(values))
+    return values
+
+
+def assert_same_losses(other, alone):
+    expected = metrics(alone["output"])
+    found = metrics(other)
+    assert [line["update"] for line in found] == [line["update"] for line in expected]
+    for name, tolerance in {"loss": 1e-5, "target_tokens": 0, "validation_perplexity": 1e-4}.items():
+        values = [[line[name] for line in lines if name in line] for lines in (found, expected)]
+        assert len(values[1]) == (2 if name == "validation_perplexity" else 50)
+        assert values[0] == pytest.approx(values[1], rel=tolerance)
+
+
+def test_accumulated_parts_make_the_same_run(alone, tmp_path):
+    for steps in (2, 3):
+        train(make_recipe(alone | {"output": str(tmp_path / f"{steps}"), "gradient_accumulation_steps": steps}))
+        assert_same_losses(tmp_path / f"{steps}", alone)
+
+
+@pytest.mark.parametrize("way", ["replicas", "shards", "shards of untied embeddings"])
+def test_two_processes_make_the_same_run_as_one(alone, tmp_path, monkeypatch, way):
+    if way != "replicas":
+        monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    if "untied" in way:
+        config = named_configuration("miniature")
+        config.tie_word_embeddings = False
+        config.save_pretrained(tmp_path / "untied")
+        alone = alone | {"model": str(tmp_path / "untied"), "output": str(tmp_path / "one")}
+        train(make_recipe(alone))
+    file = tmp_path / "recipe.yaml"
+    file.write_text(yaml.safe_dump(alone | {"output": str(tmp_path / "two")}))
+    done = execute(file, launcher=TWO_PROCESSES)
+    assert done.returncode == 0, done.stderr
+    assert f"2 x cpu{', weights in shards' if way != 'replicas' else ''}" in done.stderr
+    assert_same_losses(tmp_path / "two", alone)
+    hypotheses = [(Path(run) / "test.hypotheses.txt").read_text() for run in (alone["output"], tmp_path / "two")]
     assert hypotheses[0].count("\n") == hypotheses[1].count("\n") == 30
+    # A run can go on with other processes, and as shards or whole, as its state is saved in one piece.
+    monkeypatch.delenv("ACCELERATE_USE_FSDP", raising=False)
+    train(make_recipe(alone | {"output": str(tmp_path / "two"), "resume": "auto", "max_updates": 52}))
+    assert list_checkpoints(tmp_path / "two")[-1].updates == 52
 
 
 def test_updates_with_fewer_pairs_than_parts(recipe_values, tmp_path):
@@ -239,25 +276,112 @@ def test_a_loss_that_is_no_number_stops_the_run(recipe_values, tmp_path):
     values = recipe_values | {"peak_learning_rate": 1e30, "save_every": 1, "warmup_steps": 2}
     with pytest.raises(NonFiniteLossError) as caught:
         train(make_recipe(values))
-    for part in ("the loss of update", "last checkpoint is", "step-0000", "peak_learning_rate"):
+    update = int(re.search(r"the loss of update (\d+) is (nan|inf)", str(caught.value))[1])
+    sentences = [json.loads(line) for line in (tmp_path / "run" / "non_finite.jsonl").read_text().splitlines()]
+    newest = list_checkpoints(tmp_path / "run")[-1]
+    assert newest.updates < update
+    for part in (
+        f"Its {len(sentences)} sentences",
+        f"{sentences[0]['source']!r}",
+        f"{newest.folder}",
+        "max_gradient_norm",
+    ):
         assert part in str(caught.value)
-    for checkpoint in list_checkpoints(tmp_path / "run")[:1]:
+    text = (Path(recipe_values["data"]) / "train.en").read_text().splitlines()
+    assert all(text[sentence["pair"]] == sentence["source"] for sentence in sentences)
+    for checkpoint in list_checkpoints(tmp_path / "run"):
         assert all(weight.isfinite().all() for weight in load_file(checkpoint.folder / "model.safetensors").values())
 
 
-def test_an_interrupted_run_saves_and_says_so(recipe_file, tmp_path):
-    arguments = command(recipe_file, "--max_updates", "100000", "--save_every", "100000", "--evaluate_every", "100000")
+def test_the_best_model_is_kept_and_can_be_the_final_one(recipe_values, tmp_path):
+    # The rate explodes: the first validation is the best.
+    values = recipe_values | {"evaluate_every": 2, "final_model": "best", "warmup_steps": 100, "max_updates": 6}
+    result = train(make_recipe(values | {"peak_learning_rate": 50.0, "label_smoothing": 0.0}))
+    validations = {
+        line["update"]: line["validation_perplexity"]
+        for line in metrics(tmp_path / "run")
+        if "validation_perplexity" in line
+    }
+    best = min(validations, key=validations.get)
+    assert best < 6
+    (kept,) = checkpoints_in(best_folder(tmp_path / "run"))
+    assert kept.updates == best
+    final, kept = (load_file(folder / "model.safetensors") for folder in (result.model, kept.folder))
+    assert all(torch.equal(final[name], weight) for name, weight in kept.items())
+    assert result.validation_perplexity == pytest.approx(validations[best], rel=1e-6)
+
+
+def test_patience_ends_the_run(recipe_values, tmp_path):
+    values = recipe_values | {"evaluate_every": 1, "patience": 2, "warmup_steps": 100, "max_updates": 50, "test": None}
+    result = train(make_recipe(values | {"peak_learning_rate": 50.0}))
+    found = [line["validation_perplexity"] for line in metrics(tmp_path / "run") if "validation_perplexity" in line]
+    assert result.updates == len(found) < 50
+    assert min(found) == found[-3] < min(found[-2:])
+    assert list_checkpoints(tmp_path / "run")[-1].updates == result.updates
+
+
+def test_curves_are_drawn(recipe_values, tmp_path):
+    train(make_recipe(recipe_values | {"evaluate_bleu": True}))
+    picture = (tmp_path / "run" / "curves.png").read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    titles = [axis.get_title(loc="left") for axis in curves_figure(read_metrics(tmp_path / "run")).axes]
+    assert titles == ["loss", "learning rate", "validation perplexity", "validation BLEU"]
+
+
+@pytest.mark.parametrize(
+    ("trackers", "message"),
+    [("tensorbord", "Accelerate knows no 'tensorbord'"), ("tensorboard,clearml", "'clearml' isn't installed here")],
+)
+def test_trackers_that_cannot_be_are_named(recipe_values, trackers, message):
+    with pytest.raises(RecipeError, match=f"trackers: {message}"):
+        train(make_recipe(recipe_values | {"trackers": trackers}))
+
+
+def test_saving_and_validating_leave_mixed_precision_on(recipe_values, tmp_path):
+    values = recipe_values | {"mixed_precision": "bf16", "dropout": 0.0, "test": None}
+    often = values | {"output": str(tmp_path / "often"), "save_every": 1, "evaluate_every": 1}
+    seldom = values | {"output": str(tmp_path / "seldom"), "save_every": 8, "evaluate_every": 8}
+    for run in (often, seldom):
+        train(make_recipe(run))
+    assert losses(tmp_path / "often") == losses(tmp_path / "seldom")
+
+
+@pytest.mark.parametrize("choice", [{"gradient_checkpointing": True}, {"attention": "sdpa"}, {"attention": "eager"}])
+def test_choices_of_speed_and_memory_change_no_loss(alone, tmp_path, choice):
+    train(make_recipe(alone | {"output": str(tmp_path / "run")} | choice))
+    assert_same_losses(tmp_path / "run", alone)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "launcher"),
+    [
+        (signal.SIGINT, 130, ("-m", "training.train")),
+        (signal.SIGTERM, 143, ("-m", "training.train")),
+        (signal.SIGTERM, 1, TWO_PROCESSES),  # the launcher's own code
+    ],
+    ids=["SIGINT", "SIGTERM", "two processes"],
+)
+def test_an_interrupted_run_saves_and_says_so(recipe_file, tmp_path, number, code, launcher):
+    never = ["--max_updates", "100000", "--save_every", "100000", "--evaluate_every", "100000"]
+    arguments = command(recipe_file, *never, launcher=launcher)
     process = subprocess.Popen(arguments, cwd=REPOSITORY, env=environment(), stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (tmp_path / "run" / "metrics.jsonl").exists():
+    while time.monotonic() < deadline and not losses_so_far(tmp_path / "run"):
         time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, shown = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     (checkpoint,) = list_checkpoints(tmp_path / "run")
     assert f"interrupted after update {checkpoint.updates}; saved as {checkpoint.folder}" in shown
-    assert "Traceback" not in shown
+    assert "--resume auto" in shown
+    if launcher is not TWO_PROCESSES:
+        assert "Traceback" not in shown
+    verify(checkpoint.folder)
     VanillaTransformerForConditionalGeneration.from_pretrained(checkpoint.folder)
+
+
+def losses_so_far(output):
+    return (output / "metrics.jsonl").exists() and losses(output)
 
 
 def test_an_interruption_outside_the_loop_is_one_line(recipe_file, monkeypatch, capsys):

@@ -1,0 +1,113 @@
+"""A model prepared for speed computes the same, and compiles once for each shape and kind of layer, never again."""
+
+import copy
+import functools
+
+import pytest
+import torch
+from torch import nn
+
+from modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration, named_configuration
+from training.compilation import prepare_for_training
+
+
+def miniature(**changes) -> VanillaTransformerForConditionalGeneration:
+    torch.manual_seed(0)
+    config = named_configuration("miniature")
+    for name, value in dict(dropout=0.0, **changes).items():
+        setattr(config, name, value)
+    return VanillaTransformerForConditionalGeneration(config).train()
+
+
+def batch(sentences: int, source_length: int, target_length: int, seed: int = 0) -> dict[str, torch.Tensor]:
+    """A batch of random tokens, one of them padding on each side."""
+    generator = torch.Generator().manual_seed(seed)
+    input_ids = torch.randint(3, 64, (sentences, source_length), generator=generator)
+    labels = torch.randint(3, 64, (sentences, target_length), generator=generator)
+    attention_mask = torch.ones_like(input_ids)
+    attention_mask[0, -1], labels[0, -1] = 0, -100
+    return dict(input_ids=input_ids, attention_mask=attention_mask, labels=labels)
+
+
+def losses(model: nn.Module, batches: list[dict[str, torch.Tensor]]) -> list[float]:
+    """The losses of some updates, one a batch."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    values = []
+    for inputs in batches:
+        loss = model(**inputs, label_smoothing=0.1, return_logits=False).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        values.append(loss.item())
+    return values
+
+
+@pytest.fixture
+def graphs(monkeypatch) -> list[torch.fx.GraphModule]:
+    """The graphs compiled so far, by a compiler that runs them as they are."""
+    torch.compiler.reset()
+    compiled: list[torch.fx.GraphModule] = []
+
+    def note(graph: torch.fx.GraphModule, inputs):
+        compiled.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(nn.Module, "compile", functools.partialmethod(nn.Module.compile, backend=note))
+    return compiled
+
+
+SHAPES = [(4, 7, 5), (6, 5, 9), (3, 9, 6)]
+
+
+def test_each_kind_of_layer_is_compiled_once_for_each_shape_and_never_again(graphs):
+    model = miniature(encoder_layers=3, decoder_layers=3)
+    names = list(model.state_dict())
+    prepare_for_training(model, compile=True)
+    counts = []
+    for round in range(3):
+        losses(model, [batch(*shape, seed=round) for shape in SHAPES])
+        counts.append(len(graphs))
+    # The six layers are of two kinds; the pass over the logits takes any number of tokens.
+    assert counts == [2 * len(SHAPES) + 1] * 3
+    assert list(model.state_dict()) == names
+
+
+def test_many_shapes_are_all_compiled(graphs):
+    """PyTorch stops at eight by default, and runs the others uncompiled without an error."""
+    model = miniature(encoder_layers=1, decoder_layers=1)
+    prepare_for_training(model, compile=True, shapes=12)
+    for length in range(2, 14):
+        losses(model, [batch(3, length, length)])
+    assert len(graphs) == 2 * 12 + 1
+    losses(model, [batch(3, length, length) for length in range(2, 14)])
+    assert len(graphs) == 2 * 12 + 1
+
+
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["", "gradient checkpointing"])
+def test_the_compiled_model_has_the_same_losses(checkpointing, graphs):
+    batches = [batch(*shape, seed=seed) for seed in range(3) for shape in SHAPES]
+    expected = losses(miniature(), batches)
+    model = miniature()
+    prepare_for_training(model, compile=True)
+    if checkpointing:
+        model.gradient_checkpointing_enable()
+    assert losses(model, batches) == pytest.approx(expected, rel=1e-5)
+    assert expected[-1] != pytest.approx(expected[0], rel=1e-2) and graphs
+
+
+def test_pytorchs_own_compiler_gives_the_same_losses():
+    torch.compiler.reset()
+    batches = [batch(4, 7, 5, seed) for seed in range(4)]
+    model = miniature(encoder_layers=1, decoder_layers=1)
+    compiled = copy.deepcopy(model)
+    prepare_for_training(compiled, compile=True)
+    assert losses(compiled, batches) == pytest.approx(losses(model, batches), rel=1e-5)
+
+
+def test_a_prepared_model_uses_the_attention_that_is_fastest_for_short_sentences():
+    model = miniature()
+    prepare_for_training(model)
+    assert model.config._attn_implementation == "eager"
+    prepare_for_training(model, attention="sdpa")
+    assert model.config._attn_implementation == "sdpa"
+    assert all(layer._compiled_call_impl is None for layer in model.modules())

@@ -1,0 +1,274 @@
+"""Going on with a run: exactly, after kills at any moment, from damaged checkpoints, on a full disk."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import time
+import traceback
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from training.checkpoints import MANIFEST, CheckpointError, list_checkpoints, verify
+from training.recipe import RecipeError, make_recipe
+from training.state import OPTIMIZER, PROGRESS, TRAINING_STATE, Progress, read_progress, seed_update
+from training.train import train
+
+
+@pytest.fixture
+def values(recipe_values):
+    """A run of 24 updates over several epochs, with dropout, that saves every third."""
+    return recipe_values | {
+        "max_updates": 24,
+        "tokens_per_batch": 2000,
+        "save_every": 3,
+        "evaluate_every": 5,
+        "average_last": 3,
+        "keep_checkpoints": 3,
+        "trackers": None,
+        "test": None,
+    }
+
+
+def weights(run):
+    return load_file(Path(run) / "model" / "model.safetensors")
+
+
+def logged(run, name):
+    lines = map(json.loads, (Path(run) / "metrics.jsonl").read_text().splitlines())
+    return [line[name] for line in lines if name in line]
+
+
+def assert_same_run(found, expected):
+    """Bit by bit the same final weights, Adam's state and, updates being counted once, metrics."""
+    left, right = weights(found), weights(expected)
+    assert left.keys() == right.keys()
+    assert all(torch.equal(left[name], right[name]) for name in left)
+    last = [list_checkpoints(run)[-1].folder / TRAINING_STATE / OPTIMIZER for run in (found, expected)]
+    left, right = map(load_file, last)
+    assert left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+    for name in ("update", "loss", "validation_perplexity"):
+        seen = [
+            [
+                line[name]
+                for line in map(json.loads, (Path(run) / "metrics.jsonl").read_text().splitlines())
+                if name in line
+            ]
+            for run in (found, expected)
+        ]
+        assert seen[0] == seen[1]
+
+
+def in_a_child(values) -> int:
+    """Start a run in a process of its own that shares what is imported already; returns its number."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            train(make_recipe(values), show_progress=False)
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+    return child
+
+
+def test_killed_at_twenty_random_moments_the_weights_are_the_same(values, tmp_path):
+    whole = values | {"output": str(tmp_path / "whole"), "max_updates": 40}
+    started = time.monotonic()
+    assert os.waitpid(in_a_child(whole), 0)[1] == 0
+    seconds = time.monotonic() - started
+    killed = whole | {"output": str(tmp_path / "killed"), "resume": "auto"}
+    moments, kills = random.Random(1), 0
+    while kills < 20:
+        child = in_a_child(killed)
+        time.sleep(moments.uniform(0, seconds))
+        os.kill(child, signal.SIGKILL)
+        if os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+            kills += 1
+        else:  # it was at its end before
+            assert_same_run(killed["output"], whole["output"])
+            shutil.rmtree(killed["output"])
+    assert os.waitpid(in_a_child(killed), 0)[1] == 0
+    assert_same_run(killed["output"], whole["output"])
+
+
+def test_a_run_in_two_sittings_is_the_run_in_one(values, tmp_path):
+    whole = values | {"output": str(tmp_path / "whole")}
+    train(make_recipe(whole))
+    parts = whole | {"output": str(tmp_path / "parts"), "resume": "auto"}
+    first = train(make_recipe(parts | {"max_updates": 10}))
+    progress = read_progress(list_checkpoints(parts["output"])[-1].folder)
+    assert (first.updates, progress.updates, progress.epoch > 0) == (10, 10, True)
+    train(make_recipe(parts))
+    # What the first sitting did at its end, a checkpoint and a validation more, is no matter to the weights.
+    for checkpoint in list_checkpoints(whole["output"])[-2:]:
+        other = Path(parts["output"]) / "checkpoints" / checkpoint.folder.name
+        left, right = (load_file(folder / "model.safetensors") for folder in (checkpoint.folder, other))
+        assert all(torch.equal(left[name], right[name]) for name in left)
+
+
+@pytest.fixture(scope="module")
+def interrupted_run(tmp_path_factory):
+    return tmp_path_factory.mktemp("interrupted") / "run"
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def flip_a_bit(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+DAMAGES = {
+    "cut weights": (lambda folder: cut(folder / "model.safetensors"), "model.safetensors has .* bytes in place of"),
+    "a flipped bit": (lambda folder: flip_a_bit(folder / TRAINING_STATE / OPTIMIZER), "its SHA-256 differs"),
+    "no configuration": (lambda folder: (folder / "config.json").unlink(), "config.json is missing"),
+    "no progress": (lambda folder: (folder / TRAINING_STATE / PROGRESS).unlink(), "progress.json is missing"),
+    "no manifest": (lambda folder: (folder / MANIFEST).unlink(), "manifest.json cannot be read"),
+    "half a manifest": (lambda folder: cut(folder / MANIFEST), "manifest.json cannot be read"),
+    "another manifest": (lambda folder: (folder / MANIFEST).write_text("[]"), "manifest.json cannot be read"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_checkpoint_is_found(values, interrupted_run, tmp_path, damage):
+    if not interrupted_run.exists():
+        train(make_recipe(values | {"output": str(interrupted_run), "max_updates": 6}))
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(list_checkpoints(interrupted_run)[-1].folder, folder)
+    verify(folder)
+    spoil, message = DAMAGES[damage]
+    spoil(folder)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        verify(folder)
+    assert str(folder) in str(caught.value)
+
+
+def test_a_damaged_checkpoint_is_named_and_passed_over(values, tmp_path, capsys):
+    whole = values | {"output": str(tmp_path / "whole")}
+    train(make_recipe(whole))
+    damaged = values | {"output": str(tmp_path / "damaged"), "max_updates": 12}
+    train(make_recipe(damaged))
+    newest = list_checkpoints(damaged["output"])[-1].folder
+    cut(newest / "model.safetensors")
+    capsys.readouterr()
+    train(make_recipe(damaged | {"max_updates": 24, "resume": "auto"}))
+    shown = capsys.readouterr().err
+    assert f"{newest} is damaged: model.safetensors" in shown and "step-00000012.damaged" in shown
+    assert "step-00000009, after update 9" in shown
+    assert_same_run(damaged["output"], whole["output"])
+
+
+def test_where_all_checkpoints_are_damaged_nothing_is_lost(values):
+    train(make_recipe(values | {"max_updates": 6}))
+    for checkpoint in list_checkpoints(values["output"]):
+        cut(checkpoint.folder / "model.safetensors")
+    with pytest.raises(CheckpointError, match="every checkpoint in .* is damaged.*--overwrite true"):
+        train(make_recipe(values | {"resume": "auto"}))
+    assert len(list((Path(values["output"]) / "checkpoints").glob("*.damaged"))) == 2
+
+
+def test_a_disk_that_fills_up_loses_nothing_that_was_saved(values, tmp_path):
+    whole = values | {"output": str(tmp_path / "whole")}
+    train(make_recipe(whole))
+    full = values | {"output": str(tmp_path / "full"), "resume": "auto"}
+    train(make_recipe(full | {"max_updates": 6}))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # No file may grow beyond this: weights and optimizer state fail halfway, as they do on a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        with pytest.raises(CheckpointError) as caught:
+            train(make_recipe(full))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    for part in ("step-00000009 could not be saved", "last good checkpoint is", "step-00000006", "--resume auto"):
+        assert part in str(caught.value)
+    assert not [entry for entry in (Path(full["output"]) / "checkpoints").iterdir() if entry.name.startswith(".")]
+    train(make_recipe(full))
+    expected = weights(whole["output"])
+    assert all(torch.equal(weight, expected[name]) for name, weight in weights(full["output"]).items())
+
+
+def test_another_number_of_parts_keeps_the_order_of_the_pairs(values, tmp_path):
+    exact = values | {"dropout": 0.0, "max_updates": 12}
+    whole = exact | {"output": str(tmp_path / "whole")}
+    parts = exact | {"output": str(tmp_path / "parts"), "resume": "auto"}
+    train(make_recipe(whole))
+    train(make_recipe(parts | {"max_updates": 6}))
+    train(make_recipe(parts | {"gradient_accumulation_steps": 3}))
+    losses = logged(whole["output"], "loss")
+    assert len(losses) == 12
+    assert logged(parts["output"], "loss") == pytest.approx(losses, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"seed": 2}, "seed was 1 and is now 2"),
+        ({"peak_learning_rate": 0.004, "tokens_per_batch": 2001}, "tokens_per_batch was 2000 and is now 2001; peak"),
+    ],
+)
+def test_another_recipe_cannot_go_on_with_the_run(values, change, message):
+    train(make_recipe(values | {"max_updates": 3}))
+    with pytest.raises(RecipeError, match=f"resume: the run .* cannot go on with another recipe: {message}"):
+        train(make_recipe(values | {"resume": "auto"} | change))
+
+
+def test_other_text_cannot_go_on_with_the_run(values, text_folder, tmp_path):
+    shutil.copytree(text_folder, tmp_path / "text")
+    changed = values | {"data": str(tmp_path / "text")}
+    train(make_recipe(changed | {"max_updates": 3}))
+    for side in ("en", "de"):
+        file = tmp_path / "text" / f"train.{side}"
+        file.write_text("".join(file.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(RecipeError, match="resume: the training pairs are not those"):
+        train(make_recipe(changed | {"resume": "auto"}))
+
+
+def test_resuming_and_replacing_contradict_each_other(values):
+    with pytest.raises(RecipeError, match="overwrite: contradicts resume: auto"):
+        make_recipe(values | {"resume": "auto", "overwrite": True})
+
+
+def test_a_finished_run_is_finished_again_without_training(values):
+    first = train(make_recipe(values | {"max_updates": 6}))
+    before = weights(values["output"])
+    again = train(make_recipe(values | {"max_updates": 6, "resume": "auto"}))
+    assert (again.updates, first.updates) == (6, 6)
+    assert all(torch.equal(weight, before[name]) for name, weight in weights(values["output"]).items())
+
+
+def test_nothing_is_pickled(values):
+    train(make_recipe(values | {"max_updates": 3}))
+    (checkpoint,) = list_checkpoints(values["output"])
+    kinds = {file.suffix for file in checkpoint.folder.rglob("*") if file.is_file()}
+    assert kinds == {".json", ".safetensors", ".py"}
+
+
+def test_random_numbers_depend_on_seed_update_and_process_alone():
+    def drawn(*numbers):
+        seed_update(*numbers)
+        return torch.rand(3).tolist()
+
+    assert drawn(1, 5, 0) == drawn(1, 5, 0)
+    assert len({tuple(drawn(*numbers)) for numbers in ((1, 5, 0), (1, 5, 1), (1, 6, 0), (2, 5, 0))}) == 4
+
+
+def test_the_best_validations():
+    progress = Progress(
+        validations=[{"updates": u, "perplexity": p, "bleu": b} for u, p, b in ((1, 5, 1), (2, 3, 4), (3, 3, 2))]
+    )
+    assert progress.best("perplexity", 2) == [2, 3]
+    assert progress.best("bleu", 1) == [2]
+    assert progress.validations_since_best("perplexity") == 1
+    assert Progress().validations_since_best("bleu") == 0

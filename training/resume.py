@@ -1,0 +1,78 @@
+"""Going on with a run: its newest good checkpoint, and whether the recipe still means the same run."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from training.checkpoints import (
+    Checkpoint,
+    CheckpointError,
+    best_folder,
+    checkpoints_folder,
+    checkpoints_in,
+    list_checkpoints,
+    prune_checkpoints,
+    verify,
+)
+from training.output import RECIPE
+from training.recipe import Recipe, RecipeError, read_recipe
+
+# What may change from one sitting of a run to the next: when it ends, what it shows and keeps, how it scores, and how
+# the same arithmetic is done. Everything else decides which weights come out.
+_FREE = {
+    *("output", "overwrite", "resume", "trackers", "save_every", "evaluate_every", "log_every", "evaluate_bleu"),
+    *("best_metric", "keep_best", "keep_checkpoints", "average_last", "final_model", "patience"),
+    *("max_updates", "max_epochs", "max_minutes", "validation", "test", "num_workers"),
+    *("gradient_accumulation_steps", "mixed_precision", "attention", "compile", "gradient_checkpointing"),
+    *("num_beams", "length_penalty", "max_length_offset", "decode_batch_tokens", "bleu_tokenize", "bleu_lowercase"),
+}
+_DAMAGED = ".damaged"
+
+
+def newest_good_checkpoint(output: Path, say: Callable[[str], None]) -> Checkpoint | None:
+    """The newest checkpoint of a run whose files are as they were written; None where it has saved nothing yet.
+
+    Damaged ones are named, and put aside under another name.
+
+    Raises:
+        CheckpointError: there are checkpoints, but not one that is good.
+    """
+    found = list_checkpoints(output)
+    for checkpoint in reversed(found):
+        try:
+            verify(checkpoint.folder)
+        except CheckpointError as error:
+            aside = checkpoint.folder.with_name(checkpoint.folder.name + _DAMAGED)
+            say(f"{error}; it is passed over, and kept as {aside.name}")
+            if not aside.exists():
+                os.rename(checkpoint.folder, aside)
+        else:
+            return checkpoint
+    if found:
+        raise CheckpointError(
+            f"resume: every checkpoint in {checkpoints_folder(output)} is damaged, so there is nothing to go on from; "
+            "start again with --resume no --overwrite true, or bring one back from a copy"
+        )
+    return None
+
+
+def check_recipe(recipe: Recipe, output: Path) -> None:
+    """Pass where a recipe means the run in the output folder, as far as its weights go.
+
+    Raises:
+        RecipeError: it doesn't; the message names the keys.
+    """
+    before, now = read_recipe(output / RECIPE).as_dict(), recipe.as_dict()
+    different = [key for key in now if key not in _FREE and now[key] != before[key]]
+    if different:
+        changes = "; ".join(f"{key} was {before[key]!r} and is now {now[key]!r}" for key in different)
+        raise RecipeError(
+            f"resume: the run in {output} cannot go on with another recipe: {changes}. Give the same values, or name "
+            "another folder with --output"
+        )
+
+
+def drop_what_came_after(output: Path, checkpoint: Checkpoint) -> None:
+    """Remove the best models of updates that the run will make again."""
+    folder = best_folder(output)
+    prune_checkpoints(folder, keep=[best for best in checkpoints_in(folder) if best.updates <= checkpoint.updates])
