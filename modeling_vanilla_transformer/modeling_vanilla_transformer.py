@@ -555,8 +555,6 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
         super().__init__(config)
         self.encoder = VanillaTransformerEncoder(config)
         self.decoder = VanillaTransformerDecoder(config)
-        if config.tie_word_embeddings:  # one module, not only one weight: FSDP asks for it
-            self.decoder.embed_tokens = self.encoder.embed_tokens
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Embedding:

@@ -125,3 +125,47 @@ def test_blocks_run_from_an_installed_wheel(quickstart_model, tmp_path):
     assert where().stdout.startswith(str(site))
     assert "'base', 'big'" in where().stdout and "table3_e" in where().stdout
     check_blocks(quickstart_model, run_blocks(python, quickstart_model, environment))
+
+
+def execute(line: str, *more: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
+    """Runs a command line of the README, with this environment's programs, and `more` behind it."""
+    words = [*line.split(), *more]
+    if words[0] == "accelerate":
+        words[:1] = [sys.executable, "-m", "accelerate.commands.accelerate_cli"]
+    elif words[0] == "python":
+        words[0] = sys.executable
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_the_fine_tuning_lines_run_alone(quickstart_model):
+    (block,) = [block for block in PYTHON_BLOCKS if "Seq2SeqTrainer(" in block]
+    assert len([line for line in block.splitlines() if line.strip()]) == 10
+    (quickstart_model / "alone.py").write_text(block, encoding="utf-8")
+    execute("python alone.py", folder=quickstart_model)
+    assert (quickstart_model / "runs/fine-tuned/model/model.safetensors").is_file()
+
+
+def test_the_other_commands_run_as_they_stand(quickstart_model, tmp_path):
+    """Fine-tuning, scoring and planning, on small files in the places that the README names."""
+    lines = {"en": "A dog runs.\nTwo men sit.\n" * 6, "de": "Ein Hund rennt.\nZwei Männer sitzen.\n" * 6}
+    for name in ("train", "val", "test"):
+        for code, text in lines.items():
+            (tmp_path / f"{name}.{code}").write_text(text, encoding="utf-8")
+    model = str(quickstart_model / "runs/quickstart/model")
+
+    def line(beginning: str) -> str:
+        (found,) = re.findall(rf"^{re.escape(beginning)}.*$", README, flags=re.M)
+        return found.replace("runs/quickstart/model", model).replace("path/to/multi30k", str(tmp_path))
+
+    tuned = ("--max_steps", "2", "--output_dir", str(tmp_path / "tuned"), "--generation_max_length", "8")
+    assert "BLEU" in execute(line("accelerate launch -m training.finetune"), *tuned).stdout
+    assert (tmp_path / "tuned/model.safetensors").is_file()
+    score = line("python -m training.score").replace("runs/quickstart/test", str(tmp_path / "scored"))
+    for side in ("test.en", "test.de"):
+        score = score.replace(f" {side}", f" {tmp_path / side}")
+    assert "BLEU" in execute(score, "--max_length_offset", "5").stdout
+    assert (tmp_path / "scores.jsonl").is_file() and (tmp_path / "scored/pairs.tsv").is_file()
+    assert "63,045,632" in execute(line("python -m training.plan")).stdout

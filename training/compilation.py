@@ -1,10 +1,12 @@
 """How a model is made fast for training: which attention, which precision of products, what is compiled."""
 
+from contextlib import AbstractContextManager
+
 import torch
 
 from modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration
 
-# What a shape of batch may have compiled: an encoder's and a decoder's layer, for training and for evaluation.
+# What a shape of batch has compiled: an encoder's and a decoder's layer, the latter perhaps without a mask too.
 _GRAPHS_PER_SHAPE = 4
 
 
@@ -37,3 +39,8 @@ def prepare_for_training(
     for layer in (*model.model.encoder.layers, *model.model.decoder.layers):
         layer.compile(dynamic=False)
     model.projected_loss.token_loss.compile(dynamic=True)  # every batch has chunks of another size
+
+
+def uncompiled() -> AbstractContextManager[None]:
+    """Run models uncompiled within: in validation and search, every batch and every token would have new shapes."""
+    return torch.compiler.set_stance("force_eager")

@@ -24,10 +24,18 @@ def prepare(
     Accelerate does it, except for shards on CPUs, which it doesn't know: there torch's own `fully_shard` divides the
     same modules as Accelerate does.
     """
+    if in_shards(accelerator) and model.config.tie_word_embeddings:
+        # FSDP wants modules that share a weight in one group, and Accelerate puts two there: the source's embedding,
+        # which here becomes the target's too, and the output.
+        model.model.decoder.embed_tokens = model.model.encoder.embed_tokens
     if in_shards(accelerator) and accelerator.device.type == "cpu":
         _shard(model, accelerator.num_processes)
-        return model, accelerator.prepare_optimizer(make_optimizer(model))
-    model, optimizer = accelerator.prepare(model, make_optimizer(model))
+        optimizer = accelerator.prepare_optimizer(make_optimizer(model))
+    else:
+        model, optimizer = accelerator.prepare(model, make_optimizer(model))
+    if in_shards(accelerator) and not model.config.tie_word_embeddings:
+        # The loss without logits takes the output's matrix and never calls that module, which would gather it.
+        model.register_forward_pre_hook(lambda *_: model.get_output_embeddings().unshard())
     return model, optimizer
 
 

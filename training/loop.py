@@ -23,6 +23,7 @@ from training.checkpoints import (
     prune_checkpoints,
     save_checkpoint,
 )
+from training.compilation import uncompiled
 from training.data import StreamedTrainingData, TokenizedPairs, TrainingData
 from training.distributed import Vote, prepare, whole_model, without_gradient_exchange
 from training.evaluation import bleu, perplexity, translate
@@ -266,7 +267,7 @@ class TrainingLoop:
         started, updates, validation = self.limits.seconds, self.progress.updates, self.validation
         model = whole_model(self.bare)
         assert model is not None
-        with self.accelerator.autocast():
+        with self.accelerator.autocast(), uncompiled():
             value = perplexity(model, validation.pairs, self.accelerator, self.recipe.optimization.tokens_per_batch)
             values = {"perplexity": value}
             if self.recipe.output.evaluate_bleu:

@@ -25,10 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator, PartialState
-from accelerate.state import AcceleratorState
-from accelerate.utils import parse_flag_from_env
 from sacrebleu.metrics.base import Metric
 from transformers import GenerationConfig
 
@@ -54,7 +51,7 @@ from training.score_output import (
     write_scores,
     write_system,
 )
-from training.setup import choose_precision, quiet_libraries
+from training.setup import make_accelerator, quiet_libraries
 
 PERPLEXITY = "perplexity"
 _DATA_KEYS = ("source_language", "target_language", "data_config", "source_column", "target_column")
@@ -286,7 +283,7 @@ def score(options: argparse.Namespace) -> dict[str, Any] | None:
         TrainingError: anything wrong with the options, the files or the models, before translating begins.
     """
     _check_options(options)
-    accelerator = _start_accelerator(options.mixed_precision)
+    accelerator = make_accelerator(options.mixed_precision)
     with quiet_libraries(accelerator.is_main_process):
         test, metrics, systems = _make_systems(options, accelerator)
     accelerator.end_training()
@@ -365,13 +362,6 @@ def _compare(systems: Sequence[System], metrics: dict[str, Metric], resamples: i
         }
         for name, results in paired_bootstrap(hypotheses, metrics, resamples).items()
     }
-
-
-def _start_accelerator(mixed_precision: str) -> Accelerator:
-    # Accelerate joins CPU processes into one run only when told that it is on a CPU.
-    state = PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available())
-    AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
-    return Accelerator(cpu=state.device.type == "cpu", mixed_precision=choose_precision(mixed_precision, state.device))
 
 
 # ---------------------------------------------------------------------------------------------------------------------

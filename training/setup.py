@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import datasets
 import torch
@@ -25,24 +26,37 @@ from training.recipe import Recipe, RecipeError
 
 
 def start_accelerator(recipe: Recipe) -> Accelerator:
-    """Accelerate, on the devices and processes that the launch gave, in the recipe's precision, with its trackers.
+    """Accelerate as `make_accelerator` gives it, in the recipe's precision, with its trackers.
 
     Raises:
-        RecipeError: as `choose_precision`, and a tracker that Accelerate doesn't know or that isn't installed.
+        RecipeError: as `make_accelerator`, and a tracker that Accelerate doesn't know or that isn't installed.
     """
-    # Accelerate joins CPU processes into one run only when told that it is on a CPU.
     output = recipe.output.output
-    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
-    # The others wait while the main process trains a tokenizer or cleans the text: longer than torch allows by itself.
-    state = PartialState(cpu=on_cpu, timeout=timedelta(hours=6))
-    AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
-    return Accelerator(
-        cpu=state.device.type == "cpu",
-        mixed_precision=choose_precision(recipe.optimization.mixed_precision, state.device),
+    return make_accelerator(
+        recipe.optimization.mixed_precision,
         log_with=_trackers(recipe) or None,
         project_config=ProjectConfiguration(output, logging_dir=str(Path(output) / TENSORBOARD)),
         kwargs_handlers=[DistributedDataParallelKwargs(broadcast_buffers=False, gradient_as_bucket_view=True)],
     )
+
+
+def make_accelerator(mixed_precision: str, **keys: Any) -> Accelerator:
+    """Accelerate, on the devices and processes that the launch gave.
+
+    Args:
+        mixed_precision: as in a recipe.
+        keys: more of Accelerator's own.
+
+    Raises:
+        RecipeError: as `choose_precision`.
+    """
+    # Accelerate joins CPU processes into one run only when told that it is on a CPU.
+    on_cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    # The others wait while the main process trains a tokenizer or cleans the text: longer than torch allows by itself.
+    state = PartialState(cpu=on_cpu, timeout=timedelta(hours=6))
+    AcceleratorState._reset_state()  # an earlier run in this process may have had another precision
+    precision = choose_precision(mixed_precision, state.device)
+    return Accelerator(cpu=state.device.type == "cpu", mixed_precision=precision, **keys)
 
 
 def _trackers(recipe: Recipe) -> list[str]:

@@ -11,6 +11,7 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,11 @@ from training.distributed import in_shards
 from training.evaluation import bleu, check_bleu, perplexity, translate
 from training.files import write_whole
 from training.loop import NonFiniteLossError, TrainingLoop, Validation
+from training.metrics import NAMES, TOKENISED_BLEU
 from training.output import MODEL, RECIPE, TEST_HYPOTHESES, TEST_SCORES, TOKENIZER, check_output, create_output
 from training.recipe import Recipe, RecipeError, TrainingError, recipe_from_command_line
 from training.resume import check_recipe, drop_what_came_after, newest_good_checkpoint
+from training.score_output import LOG, append_to_log
 from training.setup import (
     check_positions,
     quiet_libraries,
@@ -156,7 +159,7 @@ def _train(recipe: Recipe, output: Path, accelerator: Accelerator, show: bool) -
         max_length_offset=recipe.decoding.max_length_offset,
     )
     choices = recipe.optimization
-    prepare_for_training(model, attention=choices.attention, compile=choices.compile, shapes=choices.max_shapes or 1)
+    prepare_for_training(model, attention=choices.attention, compile=choices.compile, shapes=choices.max_shapes or 64)
     if choices.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -260,6 +263,7 @@ def _score_test(
     score = bleu(result.hypotheses, references, tokenize=decoding.bleu_tokenize, lowercase=decoding.bleu_lowercase)
     result.test = {
         "bleu": score["bleu"],
+        "metric": NAMES[TOKENISED_BLEU if decoding.bleu_tokenize == "none" else "bleu"],
         "signature": score["signature"],
         "data": recipe.data.data,
         "test": recipe.data.test,
@@ -273,6 +277,8 @@ def _score_test(
         "seconds": round(seconds, 3),
     }
     if accelerator.is_main_process:
+        when = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "output": str(result.output)}
+        append_to_log(result.output / LOG, when | result.test)
         scores = json.dumps(result.test, indent=2, ensure_ascii=False)
         write_whole(result.output / TEST_SCORES, scores + "\n")
     accelerator.log({"test_bleu": score["bleu"]}, step=result.updates)
@@ -296,8 +302,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"model: {result.model}")
         if result.test:
             print(
-                f"BLEU {result.test['bleu']:.2f} on {result.test['test']} ({result.test['sentences']} sentences; "
-                f"{result.test['signature']}; beams {result.test['num_beams']}, length penalty "
+                f"{result.test['metric']} {result.test['bleu']:.2f} on {result.test['test']} "
+                f"({result.test['sentences']} sentences; {result.test['signature']}; beams {result.test['num_beams']}, length penalty "
                 f"{result.test['length_penalty']})"
             )
 

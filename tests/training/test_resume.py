@@ -114,6 +114,23 @@ def test_a_run_in_two_sittings_is_the_run_in_one(values, tmp_path):
         assert all(torch.equal(left[name], right[name]) for name in left)
 
 
+def test_a_streamed_run_goes_on_in_the_middle_of_a_chapter(values, tmp_path):
+    """The stream's files, the buffer that shuffles it and the shapes of its first chapter are all found again."""
+    streamed = values | {"streaming": True, "streaming_pairs": 150, "max_shapes": 6, "tokens_per_batch": 500}
+    whole = streamed | {"output": str(tmp_path / "whole"), "max_updates": None, "max_epochs": 2}
+    train(make_recipe(whole))
+    parts = whole | {"output": str(tmp_path / "parts"), "resume": "auto"}
+    train(make_recipe(parts | {"max_updates": 14}))
+    place = read_progress(list_checkpoints(parts["output"])[-1].folder)
+    assert place.chapter > 0 and place.position > 0 and place.epoch == 0
+    finished = train(make_recipe(parts))
+    assert finished.epochs == 2
+    left, right = (
+        load_file(list_checkpoints(run["output"])[-1].folder / "model.safetensors") for run in (whole, parts)
+    )
+    assert all(torch.equal(left[name], right[name]) for name in left)
+
+
 @pytest.fixture(scope="module")
 def interrupted_run(tmp_path_factory):
     return tmp_path_factory.mktemp("interrupted") / "run"
