@@ -301,10 +301,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if PartialState().is_main_process:
         print(f"model: {result.model}")
         if result.test:
+            test = result.test
             print(
-                f"{result.test['metric']} {result.test['bleu']:.2f} on {result.test['test']} "
-                f"({result.test['sentences']} sentences; {result.test['signature']}; beams {result.test['num_beams']}, length penalty "
-                f"{result.test['length_penalty']})"
+                f"{test['metric']} {test['bleu']:.2f} on {test['test']} ({test['sentences']} sentences; "
+                f"{test['signature']}; beams {test['num_beams']}, length penalty {test['length_penalty']})"
             )
 
 
