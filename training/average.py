@@ -113,10 +113,12 @@ def _check_same_model(folders: Sequence[Path]) -> None:
     """Pass where weights of the same names and shapes also mean the same.
 
     Raises:
-        AverageError: another number of heads, say, or another vocabulary.
+        AverageError: no weights, another number of heads, say, or another vocabulary.
         CheckpointError: a checkpoint whose manifest says that it is damaged.
     """
     for folder in folders:
+        if not _is_checkpoint(folder):
+            raise AverageError(f"{folder}: no {WEIGHTS}; give folders that save_pretrained wrote")
         if (folder / MANIFEST).is_file():
             verify(folder)
     for name, of_no_account in _COMPARED.items():
@@ -175,6 +177,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     folders = options.folders
     try:
+        for folder in folders:
+            if not folder.is_dir():
+                raise AverageError(f"{folder}: no such folder; give a run's output folder, or checkpoints")
         if len(folders) == 1 and not _is_checkpoint(folders[0]):
             last = 5 if options.last is None else options.last
             if last < 1:

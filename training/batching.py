@@ -116,7 +116,8 @@ class TokenBudgetBatches:
             target_lengths: the same for the target.
             tokens_per_batch: padded slots that an update may have on each side.
             processes: processes that share an update.
-            accumulation_steps: a process works through an update in at least so many parts, one after the other.
+            accumulation_steps: a process works through an update in about so many parts, one after the other: a few
+                more where the groups of an update don't go round, fewer where it has fewer groups.
             seed: together with the epoch decides the order.
             shuffle: False keeps one group an update, in order of length, the same in every epoch (for scoring); each
                 pair is then there exactly once, with `max_shapes` too.

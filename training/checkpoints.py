@@ -63,6 +63,12 @@ def checkpoints_in(folder: Path) -> list[Checkpoint]:
     return sorted(Checkpoint(int(match[1]), entry) for match, entry in found if match)
 
 
+def last_good_checkpoint(output: str | Path) -> str:
+    """Which checkpoint a run that failed can go on from, in words."""
+    found = list_checkpoints(output)
+    return f"the last good checkpoint is {found[-1].folder}" if found else "there is no checkpoint yet"
+
+
 def save_folder(folder: Path, *parts: Saveable) -> Path:
     """Let each part save itself into `folder`, which appears under its name only when all of them have.
 

@@ -90,7 +90,7 @@ def examine(
     return reasons
 
 
-def refuse_empty(reasons: npt.NDArray[np.uint8], name: str) -> None:
+def refuse_empty(pairs: datasets.Dataset, reasons: npt.NDArray[np.uint8], name: str) -> None:
     """Pass where no pair has an empty side.
 
     Raises:
@@ -98,7 +98,12 @@ def refuse_empty(reasons: npt.NDArray[np.uint8], name: str) -> None:
     """
     empty = reasons == reason_number("empty")
     if empty.any():
-        raise DataError(f"{name}: line {empty.argmax() + 1} has an empty side; fill it or set empty_lines: drop")
+        number = int(empty.argmax())
+        other = next((text for text in pairs[number].values() if text and text.strip()), "")
+        raise DataError(
+            f"{name}: line {number + 1} has an empty side (the other is {other[:80]!r}); fill it or set empty_lines: "
+            "drop"
+        )
 
 
 def reason_number(reason: str) -> int:
@@ -146,15 +151,12 @@ class _Examine:
     numbers: dict[str, int] = field(default_factory=lambda: {reason: reason_number(reason) for reason in REASONS})
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        reasons, hashes = [], []
-        for source, target in zip(rows["source"].to_pylist(), rows["target"].to_pylist(), strict=True):
-            source, target = (source or "").strip(), (target or "").strip()
-            reasons.append(self._reason(source, target))
-            digest = b"\0" * 8
-            if self.filters.drop_duplicates and not reasons[-1]:
-                digest = hashlib.blake2b(f"{source}\0{target}".encode(), digest_size=8).digest()
-            hashes.append(int.from_bytes(digest, "little"))
-        return pa.table({"reason": pa.array(reasons, pa.uint8()), "hash": pa.array(hashes, pa.uint64())})
+        sources, targets = ([(text or "").strip() for text in rows[side].to_pylist()] for side in ("source", "target"))
+        reasons = list(map(self._reason, sources, targets))
+        hashes = np.zeros(len(reasons), np.uint64)
+        if self.filters.drop_duplicates:
+            hashes = np.frombuffer(b"".join(map(_hash, sources, targets)), np.uint64)
+        return pa.table({"reason": pa.array(reasons, pa.uint8()), "hash": hashes})
 
     def _reason(self, source: str, target: str) -> int:
         if not source or not target:
@@ -166,3 +168,7 @@ class _Examine:
         ):
             return self.numbers["wrong_script"]
         return 0
+
+
+def _hash(source: str, target: str) -> bytes:
+    return hashlib.blake2b(f"{source}\0{target}".encode(), digest_size=8).digest()

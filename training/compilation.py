@@ -1,4 +1,4 @@
-"""How a model is made fast for training: which attention, which precision of products, what is compiled."""
+"""How a model is made fast for training: which attention, and what is compiled."""
 
 from contextlib import AbstractContextManager
 
@@ -30,7 +30,6 @@ def prepare_for_training(
     """
     # Sentences are short: plain matrix products beat the kernels that were made for long ones.
     model.set_attn_implementation("eager" if attention == "auto" else attention)
-    torch.set_float32_matmul_precision("high")  # TF32, where a GPU has it
     if not compile:
         return
     settings = torch._dynamo.config

@@ -24,14 +24,14 @@ def read_metrics(output: Path) -> list[dict[str, Any]]:
     """The lines of a run's metrics.jsonl.
 
     Raises:
-        CurvesError: no such file, or a line that isn't JSON.
+        CurvesError: no such file, or a line that isn't a JSON object.
     """
     file = output / METRICS
     try:
-        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+        return [dict(json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
     except OSError as error:
         raise CurvesError(f"{file} cannot be read ({error.strerror}); name the output folder of a run") from None
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise CurvesError(f"{file} is damaged: {error}") from None
 
 
@@ -84,11 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("output", type=Path, help="the output folder of a run")
     parser.add_argument("-o", "--to", type=Path, help="the picture: .png, .svg or .pdf (default: OUTPUT/curves.png)")
     options = parser.parse_args(arguments)
+    to = options.to or options.output / CURVES
     try:
-        to = options.to or options.output / CURVES
         curves_figure(read_metrics(options.output)).savefig(to, dpi=150)
-    except TrainingError as error:
-        sys.exit(f"error: {error}")
+    except (TrainingError, OSError, ValueError) as error:  # ValueError: no such kind of picture
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     print(to)
 
 

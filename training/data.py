@@ -9,7 +9,6 @@ import hashlib
 import itertools
 import platform
 import shutil
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +61,8 @@ class TrainingData:
             tables = [read_pairs(source, source.train) for source in sources]
             if recipe.empty_lines == "error":
                 for source, table in zip(sources, tables, strict=True):
-                    refuse_empty(examine(table, Filters(), num_workers=recipe.num_workers), source.train)
+                    reasons = examine(table, Filters(), num_workers=recipe.num_workers, name=source.train)
+                    refuse_empty(table, reasons, source.train)
             if len(tables) > 1:
                 tables = [table if table.features == FEATURES else table.cast(FEATURES) for table in tables]
         self.text = tables[0] if len(tables) == 1 else datasets.concatenate_datasets(tables)
@@ -134,11 +134,13 @@ class StreamedTrainingData:
     def chapters(self, epoch: int, first: int = 0) -> Iterator[Chapter]:
         """The chapters of an epoch, from number `first` on.
 
+        A chapter of which the filters leave nothing is passed over.
+
         Raises:
-            DataError: what is wrong in the data, when the stream arrives there.
+            DataError: what is wrong in the data, when the stream arrives there; a whole epoch without a pair left.
         """
         assert self._tokenizer is not None, "tokenize comes first"
-        size = self.recipe.streaming_pairs
+        size, any_left = self.recipe.streaming_pairs, first > 0
         rows = itertools.islice(self._rows(epoch), first * size, None) if self.is_main else iter(())
         before: Path | None = None
         for number in itertools.count(first):
@@ -149,11 +151,15 @@ class StreamedTrainingData:
                     self._write(folder, rows)
                 text = datasets.Dataset.from_file(str(folder / "text.arrow"))
                 if not len(text):
-                    return
+                    break
                 pairs = _tokenize(text, self._tokenizer, self.recipe, folder)
-            self.counts = dict(Counter(self.counts) + Counter(pairs.counts))
-            yield Chapter(number, pairs)
+            self.counts = {reason: self.counts.get(reason, 0) + number for reason, number in pairs.counts.items()}
+            if len(pairs):
+                any_left = True
+                yield Chapter(number, pairs)
             before = folder
+        if not any_left:
+            raise DataError(f"no pair is left to train on; {describe_counts(_name(self.recipe), self.counts)}")
 
     def close(self) -> None:
         """Remove what only this run needs."""
@@ -222,9 +228,14 @@ def _tokenize(text: datasets.Dataset, tokenizer: Any, recipe: DataRecipe, cache:
         # Of a source, refused where it was read, with the number of its line.
         empty_lines="drop" if cache is None else recipe.empty_lines,
         num_workers=recipe.num_workers,
+        may_be_none=cache is not None,  # of a stream, a chapter
         cache=cache,
-        name=recipe.train if recipe.sources is None else f"{len(recipe.sources)} sources",
+        name=_name(recipe) if cache is None else f"{_name(recipe)}, in the order of the stream",
     )
+
+
+def _name(recipe: DataRecipe) -> str:
+    return recipe.train if recipe.sources is None else f"{len(recipe.sources)} sources"
 
 
 def all_text(pairs: datasets.Dataset) -> Iterator[str]:

@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType, parse_flag_from_env
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor
 
 from modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration
 from training.state import whole
@@ -106,6 +107,12 @@ def whole_model(
     return copy
 
 
+def broken_weights(model: torch.nn.Module) -> torch.Tensor:
+    """How many weights hold an infinite value or none at all, in this process's part of them."""
+    own = (weight.to_local() if isinstance(weight, DTensor) else weight for weight in model.parameters())
+    return torch.stack([~weight.detach().isfinite().all() for weight in own]).sum()
+
+
 class Vote:
     """The highest wish of any process, known to all of them at the same update.
 
@@ -127,6 +134,10 @@ class Vote:
         work = torch.distributed.all_reduce(wishes, op=highest, group=self.group, async_op=True)
         self.travelling = wishes, work
         return answer
+
+    def last(self, wish: int) -> int:
+        """Returns the highest wish of this vote and the one before it; every process waits for the others."""
+        return max(self(wish), self.close())
 
     def close(self) -> int:
         """Wait for the last vote, and return its outcome."""

@@ -46,7 +46,9 @@ def perplexity(
     for (part,) in batches.for_process(batches.epoch(0), accelerator.process_index):
         if len(part):
             batch = to_device(pairs.batch(part.indices, model.config.pad_token_id), accelerator.device)
-            total += model(**batch, label_smoothing=0.0, num_items_in_batch=1, use_cache=False).loss
+            total += model(
+                **batch, label_smoothing=0.0, num_items_in_batch=1, return_logits=False, use_cache=False
+            ).loss
     model.train(was_training)
     total = accelerator.reduce(total, reduction="sum")
     return math.exp(min(total.item() / int(pairs.target_lengths.sum()), 700.0))  # exp(710) is beyond a float

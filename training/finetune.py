@@ -94,8 +94,14 @@ class FinetuningArguments(Seq2SeqTrainingArguments):
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing_factor < 1:
             raise RecipeError(f"label_smoothing_factor: is {self.label_smoothing_factor}; give one from 0 to below 1")
+        for key in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
+            if getattr(self, key) < 1:
+                raise RecipeError(f"{key}: is {getattr(self, key)}; give 1 or more")
         if self.metric_for_best_model is None:
             self.metric_for_best_model = "bleu" if self.predict_with_generate else "loss"
+        known = ["loss", "perplexity", *(["bleu"] if self.predict_with_generate else [])]
+        if self.metric_for_best_model.removeprefix("eval_") not in known:
+            raise RecipeError(f"metric_for_best_model: is {self.metric_for_best_model}; give {' or '.join(known)}")
         self.dataloader_pin_memory &= torch.accelerator.is_available()  # which is for copies to one
         super().__post_init__()
 

@@ -45,7 +45,7 @@ def cut(source: npt.NDArray[np.integer], target: npt.NDArray[np.integer], budget
         first: the share of what the budget allows that the first run takes.
     """
     longer = np.maximum(source, target).astype(np.int64)
-    numbers = np.arange(1, budget + 1)
+    numbers = np.arange(1, min(budget, len(longer)) + 1)
     starts, start = [], 0
     while start < len(longer):
         starts.append(start)

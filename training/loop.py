@@ -19,13 +19,14 @@ from training.checkpoints import (
     best_folder,
     checkpoints_folder,
     checkpoints_in,
+    last_good_checkpoint,
     list_checkpoints,
     prune_checkpoints,
     save_checkpoint,
 )
 from training.compilation import uncompiled
 from training.data import StreamedTrainingData, TokenizedPairs, TrainingData
-from training.distributed import Vote, prepare, whole_model, without_gradient_exchange
+from training.distributed import Vote, broken_weights, prepare, whole_model, without_gradient_exchange
 from training.evaluation import bleu, perplexity, translate
 from training.interruption import Interrupted, Interruption
 from training.optimization import PaperSchedule, adam
@@ -42,7 +43,8 @@ _SHOWN_SENTENCES = 3  # of a batch whose loss is no number; all of them go to a 
 
 
 class NonFiniteLossError(TrainingError):
-    """The loss became infinite or no number; the message names the update, its sentences and the last checkpoint."""
+    """A loss, or weights, became infinite or no number; the message names the update, its sentences and the last
+    checkpoint."""
 
 
 @dataclass
@@ -99,6 +101,9 @@ class TrainingLoop:
             peak_learning_rate=choices.peak_learning_rate,
             updates=self.progress.updates,
         )
+        # What an interruption saved between two regular checkpoints goes with the next one: it must not get into the
+        # average of the last.
+        self.between = resumed if resumed and resumed.updates % recipe.output.save_every else None
         self.rate = 0.0
         self.metrics = Metrics(output, accelerator)
         self.metrics.start(recipe, self.progress.updates)
@@ -127,7 +132,7 @@ class TrainingLoop:
             self.bar = stack.enter_context(contextlib.closing(ProgressBar(self.limits, self.show)))
             self.model.train()
             self._make_up_for_a_validation()
-            stopping = self.limits.out_of_updates() or self._out_of_patience()
+            stopping = self.limits.were_met() or self._out_of_patience()
             for prepared in updates if not stopping else ():
                 if self.limits.updates_per_epoch is None and not self.data.streaming:
                     self.limits.updates_per_epoch = prepared.reading.of
@@ -135,6 +140,8 @@ class TrainingLoop:
                 self._update(prepared)
                 if self._after_update():
                     break
+            # A signal during the last validation or save counts, too.
+            self.stopped_by = max(self.stopped_by, self.vote.last(self.interruption.signal_number or NOTHING))
         if self.stopped_by > TIME:
             newest = list_checkpoints(self.output)[-1]
             raise Interrupted(
@@ -189,7 +196,7 @@ class TrainingLoop:
         evaluating = self.validation is not None and (updates % every.evaluate_every == 0 or stopping)
         saving = updates % every.save_every == 0 or stopping
         if updates % every.log_every == 0 or evaluating or saving:
-            self._log()  # before saving: a checkpoint never holds weights after a loss that wasn't finite
+            self._log()  # before saving: no checkpoint, and no best model, holds weights that are no numbers
         if evaluating and self.stopped_by <= TIME:
             self._evaluate()
             stopping |= self._out_of_patience()
@@ -200,11 +207,16 @@ class TrainingLoop:
     def _log(self) -> None:
         if not self.losses:
             return
-        losses = self.accelerator.reduce(torch.stack(self.losses).double(), reduction="sum").tolist()
+        shares = torch.stack([*self.losses, broken_weights(self.model)]).double()
+        *losses, broken = self.accelerator.reduce(shares, reduction="sum").tolist()
         first = self.progress.updates - len(losses) + 1
         for update, (loss, reading) in enumerate(zip(losses, self.readings, strict=True), start=first):
             if not math.isfinite(loss):
-                raise self._not_finite(update, loss, reading)
+                raise self._not_finite(f"the loss of update {update} is {loss}", reading)
+        if broken:  # a gradient can be infinite where the loss is not
+            raise self._not_finite(
+                f"the weights after update {self.progress.updates} aren't finite", self.readings[-1]
+            )
         seconds = self.limits.seconds
         counts = [reading.target_tokens for reading in self.readings]
         tokens = sum(counts)
@@ -226,7 +238,7 @@ class TrainingLoop:
         self.readings.clear()
         self.logged_at = seconds
 
-    def _not_finite(self, update: int, loss: float, reading: Reading) -> NonFiniteLossError:
+    def _not_finite(self, what: str, reading: Reading) -> NonFiniteLossError:
         """The error, once the sentences of the update are in a file."""
         pairs, indices = reading.pairs, reading.update.indices
         table = pairs.table.with_format(None)[pairs.rows[indices]]
@@ -244,10 +256,9 @@ class TrainingLoop:
             lines = "".join(json.dumps(sentence, ensure_ascii=False) + "\n" for sentence in sentences)
             file.write_text(lines, encoding="utf-8")
         shown = "; ".join(f"{sentence['source']!r}" for sentence in sentences[:_SHOWN_SENTENCES])
-        newest = max(list_checkpoints(self.output), default=None)
         return NonFiniteLossError(
-            f"the loss of update {update} is {loss}, so the run ends here. Its {len(sentences)} sentences are in "
-            f"{file} (the first: {shown}); the last good checkpoint is {newest.folder if newest else 'none yet'}. "
+            f"{what}, so the run ends here. Its {len(sentences)} sentences are in "
+            f"{file} (the first: {shown}); {last_good_checkpoint(self.output)}. "
             "Lower peak_learning_rate, lengthen warmup_steps, set max_gradient_norm, or train with mixed_precision: no"
         )
 
@@ -259,7 +270,8 @@ class TrainingLoop:
         """A run that was interrupted where a validation was due saved first; a run that never was must not differ."""
         updates, every = self.progress.updates, self.recipe.output.evaluate_every
         done = any(validation["updates"] == updates for validation in self.progress.validations)
-        if self.validation and updates and updates % every == 0 and not done:
+        due = updates and (updates % every == 0 or self.limits.were_met())
+        if self.validation and due and not done:
             self._evaluate()
 
     def _evaluate(self) -> None:
@@ -281,7 +293,7 @@ class TrainingLoop:
         self.bar.write(f"update {updates}: validation {shown}")
         keep = self.recipe.output.keep_best
         if updates in self.progress.best(self.recipe.output.best_metric, keep):
-            self._save_best()
+            self._save_in(best_folder(self.output))
         self.logged_at += self.limits.seconds - started  # tokens a second are those of training
 
     def _bleu(self, model: VanillaTransformerForConditionalGeneration, validation: Validation) -> float:
@@ -315,20 +327,17 @@ class TrainingLoop:
         self.progress.seconds = started
         main = self.accelerator.is_main_process
         state = TrainingState(self.bare, self.optimizer.optimizer, self.accelerator.scaler, self.progress, main)
-        folder = checkpoints_folder(self.output)
-        self._save_in(folder, state)
+        newest, best = checkpoints_folder(self.output), best_folder(self.output)
+        self._save_in(newest, state)
         if main:
-            prune_checkpoints(folder, keep=checkpoints_in(folder)[-self.recipe.output.keep_checkpoints :])
+            choices = self.recipe.output
+            regular = [checkpoint for checkpoint in checkpoints_in(newest) if checkpoint != self.between]
+            prune_checkpoints(newest, keep=regular[-choices.keep_checkpoints :])
+            # Only now: until here the run would have gone on from a checkpoint that knows of no better ones.
+            updates = self.progress.best(choices.best_metric, choices.keep_best)
+            prune_checkpoints(best, keep=[model for model in checkpoints_in(best) if model.updates in updates])
         self.accelerator.wait_for_everyone()
         self.logged_at += self.limits.seconds - started
-
-    def _save_best(self) -> None:
-        """The model, which did better on the validation set than all but a few."""
-        folder = best_folder(self.output)
-        self._save_in(folder)
-        if self.accelerator.is_main_process:
-            best = self.progress.best(self.recipe.output.best_metric, self.recipe.output.keep_best)
-            prune_checkpoints(folder, keep=[found for found in checkpoints_in(folder) if found.updates in best])
 
     def _save_in(self, folder: Path, *parts: Any) -> None:
         """Save model, tokenizer and `parts` on the main process; all processes learn whether that went well."""
@@ -341,8 +350,6 @@ class TrainingLoop:
                 problem = str(error)
         (problem,) = broadcast_object_list([problem])
         if problem:
-            newest = max(list_checkpoints(self.output), default=None)
             raise CheckpointError(
-                f"{problem}. The last good checkpoint is {newest.folder if newest else 'none yet'}; make room, and go "
-                "on from there with --resume auto"
+                f"{problem}; {last_good_checkpoint(self.output)}. Make room, and go on with --resume auto"
             )

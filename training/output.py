@@ -1,15 +1,24 @@
 """The output folder of a run: refused where it holds another, and the log of metrics within it."""
 
+import contextlib
+import errno
 import json
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
 
-from training.checkpoints import checkpoints_folder, list_checkpoints
+from training.checkpoints import (
+    best_folder,
+    checkpoints_folder,
+    checkpoints_in,
+    last_good_checkpoint,
+    list_checkpoints,
+)
 from training.files import write_whole
 from training.recipe import WRITTEN_BY_A_RUN, Recipe, TrainingError
 
@@ -23,13 +32,39 @@ _WRITTEN = (
 )
 # Folders on their way to one of these names, or out of its way: see training/checkpoints.py.
 _HIDDEN = re.compile(rf"\.({'|'.join(map(re.escape, _WRITTEN))})\.(unfinished|replaced)")
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
+_FINAL = "final_validation_perplexity"
 
 
 class OutputError(TrainingError):
     """An output folder that cannot be written to without losing something."""
 
 
-def check_output(folder: Path, overwrite: bool, tokenizer: str | None = None, resume: bool = False) -> None:
+class DiskError(TrainingError):
+    """A disk that took what a run wrote, and takes no more; the message names the last good checkpoint."""
+
+
+@contextlib.contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Inside, a disk that is full, read-only or broken ends the run in this folder with one message.
+
+    Raises:
+        DiskError: just that.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _DISK:
+            raise
+        raise DiskError(
+            f"{folder} cannot be written to ({error}); {last_good_checkpoint(folder)}. Make room, and go on with "
+            "--resume auto"
+        ) from error
+
+
+def check_output(
+    folder: Path, overwrite: bool, tokenizer: str | None = None, resume: bool = False, save_every: int = 0
+) -> None:
     """Pass where a run may use the folder; nothing is changed.
 
     Args:
@@ -37,6 +72,7 @@ def check_output(folder: Path, overwrite: bool, tokenizer: str | None = None, re
         overwrite: whether the run may replace another.
         tokenizer: the tokenizer that the run reads.
         resume: whether the run goes on with one that the folder holds.
+        save_every: the run's, which says until when it can have best models and yet no checkpoint.
 
     Raises:
         OutputError: the folder cannot be written to, holds another run (unless `overwrite`), or a recipe that no run
@@ -59,6 +95,8 @@ def check_output(folder: Path, overwrite: bool, tokenizer: str | None = None, re
         nothing_to_lose = {RECIPE, TOKENIZER} if recipe.exists() else set()
         if resume and not any(checkpoints_folder(folder).glob("step-*")):
             nothing_to_lose |= {CHECKPOINTS, METRICS, TENSORBOARD, CURVES, NON_FINITE}
+            if all(model.updates <= save_every for model in checkpoints_in(best_folder(folder))):
+                nothing_to_lose.add(BEST)
         names = sorted(entry.name for entry in present if not entry.name.endswith(".unfinished"))
         run = [name for name in names if name not in nothing_to_lose]
         if resume and run and CHECKPOINTS in nothing_to_lose:
@@ -87,7 +125,8 @@ def create_output(folder: Path, recipe: Recipe) -> None:
         OutputError: as `check_output`.
     """
     # Where a run was to be resumed but had saved nothing yet, there is nothing to lose.
-    check_output(folder, recipe.output.overwrite, recipe.model.tokenizer, recipe.output.resume == "auto")
+    choices = recipe.output
+    check_output(folder, choices.overwrite, recipe.model.tokenizer, choices.resume == "auto", choices.save_every)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for entry in filter(_is_of_a_run, list(folder.iterdir())):
@@ -118,33 +157,27 @@ class Metrics:
     def start(self, recipe: Recipe, updates: int) -> None:
         """Start the trackers; what a run wrote after the update that it goes on from is removed."""
         if self.accelerator.is_main_process and self.path.exists():
-            lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-            write_whole(self.path, "".join(line for line in lines if _update_of(line) <= updates))
+            lines = self.path.read_text(encoding="utf-8", errors="replace").splitlines()
+            write_whole(self.path, "".join(f"{line}\n" for line in lines if _stays(line, updates)))
         choices = {key: value for key, value in recipe.as_dict().items() if isinstance(value, (int, float, str, bool))}
         # TensorBoard's own way to drop what a killed run had written further on.
         self.accelerator.init_trackers("vanilla-transformer", choices, {"tensorboard": {"purge_step": updates + 1}})
 
     def log(self, update: int, values: dict[str, Any]) -> None:
-        """
-        Raises:
-            OutputError: the file cannot be written to.
-        """
         if self.accelerator.is_main_process:
-            try:
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"update": update} | values) + "\n")
-            except OSError as error:
-                newest = max(list_checkpoints(self.path.parent), default=None)
-                raise OutputError(
-                    f"{self.path} cannot be written to ({error}); the last good checkpoint is "
-                    f"{newest.folder if newest else 'none yet'}. Make room, and go on from there with --resume auto"
-                ) from error
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"update": update} | values) + "\n")
         self.accelerator.log(values, step=update)
 
+    def log_final(self, update: int, perplexity: float) -> None:
+        """The final model's perplexity on the validation pairs, which a run that goes on takes back."""
+        self.log(update, {_FINAL: perplexity})
 
-def _update_of(line: str) -> float:
-    """The update that a line of metrics.jsonl is about; infinite where a kill left half a line."""
+
+def _stays(line: str, updates: int) -> bool:
+    """Whether a line of metrics.jsonl is of a run's first `updates` updates; what a kill left of a line is of none."""
     try:
-        return json.loads(line)["update"]
-    except ValueError:
-        return float("inf")
+        values = json.loads(line)
+        return values["update"] <= updates and _FINAL not in values
+    except (ValueError, TypeError, KeyError):
+        return False

@@ -28,6 +28,7 @@ from training.costs import (
     count_parameters,
 )
 from training.data import EMBEDDED, read_training_data
+from training.files import print_text
 from training.recipe import DataRecipe, Recipe, TrainingError, recipe_from_command_line
 from training.setup import quiet_libraries, read_configuration, read_tokenizer, train_tokenizer
 
@@ -239,6 +240,8 @@ def measure_epoch(recipe: Recipe, processes: int = 1) -> Epoch | None:
         weights=chapter.pairs.weights,
     )
     updates = batches.epoch(0)
+    if not updates:  # where weights are so small that the first epoch takes nothing
+        return None
     padding = batches.padding(updates)
     return Epoch(
         vocab_size=config.vocab_size if recipe.model.tokenizer else len(tokenizer),
@@ -406,6 +409,7 @@ def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
             raise argparse.ArgumentTypeError(f"is {text}; give a number above 0")
         return number
 
+    convert.__name__ = kind.__name__  # argparse names it in its messages
     return convert
 
 
@@ -438,9 +442,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except TrainingError as error:
         parser.exit(2, f"error: {error}\n")
     if options.json:
-        print(json.dumps(as_dict(planned, options.tokens_per_second), indent=2))
+        print_text(json.dumps(as_dict(planned, options.tokens_per_second), indent=2))
     else:
-        print(describe(planned, options.tokens_per_second))
+        print_text(describe(planned, options.tokens_per_second))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,11 @@ class Limits:
         by_updates = self.max_updates is not None and self.progress.updates >= self.max_updates
         return by_updates or (self.max_epochs is not None and self.progress.epoch >= self.max_epochs)
 
+    def were_met(self) -> bool:
+        """Whether the run had come to its end already when it was saved; the same on every process."""
+        by_time = self.max_minutes is not None and self.progress.seconds >= self.max_minutes * 60
+        return by_time or self.out_of_updates()
+
     def out_of_time(self) -> bool:
         return self.max_minutes is not None and self.seconds >= self.max_minutes * 60
 

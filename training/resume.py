@@ -1,6 +1,7 @@
 """Going on with a run: its newest good checkpoint, and whether the recipe still means the same run."""
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from training.recipe import Recipe, RecipeError, read_recipe
 # the same arithmetic is done. Everything else decides which weights come out.
 _FREE = {
     *("output", "overwrite", "resume", "trackers", "save_every", "evaluate_every", "log_every", "evaluate_bleu"),
-    *("best_metric", "keep_best", "keep_checkpoints", "average_last", "final_model", "patience"),
+    *("keep_best", "keep_checkpoints", "average_last", "final_model", "patience"),
     *("max_updates", "max_epochs", "max_minutes", "validation", "test", "num_workers"),
     *("gradient_accumulation_steps", "mixed_precision", "attention", "compile", "gradient_checkpointing"),
     *("num_beams", "length_penalty", "max_length_offset", "decode_batch_tokens", "bleu_tokenize", "bleu_lowercase"),
@@ -32,36 +33,41 @@ _DAMAGED = ".damaged"
 def newest_good_checkpoint(output: Path, say: Callable[[str], None]) -> Checkpoint | None:
     """The newest checkpoint of a run whose files are as they were written; None where it has saved nothing yet.
 
-    Damaged ones are named, and put aside under another name.
+    Damaged ones are named, and put aside under another name, so that nothing takes them for good later on.
 
     Raises:
         CheckpointError: there are checkpoints, but not one that is good.
     """
-    found = list_checkpoints(output)
-    for checkpoint in reversed(found):
+    newest = None
+    for checkpoint in list_checkpoints(output):
         try:
             verify(checkpoint.folder)
         except CheckpointError as error:
             aside = checkpoint.folder.with_name(checkpoint.folder.name + _DAMAGED)
             say(f"{error}; it is passed over, and kept as {aside.name}")
-            if not aside.exists():
-                os.rename(checkpoint.folder, aside)
+            shutil.rmtree(aside, ignore_errors=True)  # the same update's, from an earlier time
+            os.rename(checkpoint.folder, aside)
         else:
-            return checkpoint
-    if found:
+            newest = checkpoint
+    if newest is None and any(checkpoints_folder(output).glob(f"*{_DAMAGED}")):
         raise CheckpointError(
             f"resume: every checkpoint in {checkpoints_folder(output)} is damaged, so there is nothing to go on from; "
             "start again with --resume no --overwrite true, or bring one back from a copy"
         )
-    return None
+    return newest
 
 
 def check_recipe(recipe: Recipe, output: Path) -> None:
     """Pass where a recipe means the run in the output folder, as far as its weights go.
 
     Raises:
-        RecipeError: it doesn't; the message names the keys.
+        RecipeError: it doesn't; the message names the keys. Or the folder's recipe cannot be read.
     """
+    if not (output / RECIPE).is_file():
+        raise RecipeError(
+            f"resume: {output / RECIPE} is missing, so nobody knows which run this was; bring it back, or make a "
+            f"model of the newest checkpoints: python -m training.average {output}"
+        )
     before, now = read_recipe(output / RECIPE).as_dict(), recipe.as_dict()
     different = [key for key in now if key not in _FREE and now[key] != before[key]]
     if different:

@@ -36,6 +36,7 @@ from modeling_vanilla_transformer import (
 )
 from training.data import read_lines, read_pairs
 from training.evaluation import translate
+from training.files import print_text
 from training.forced_decoding import bits_per_character, perplexity_of, score_pairs
 from training.metrics import METRICS, corpus_scores, make_metrics, paired_bootstrap
 from training.recipe import DataRecipe, DecodingRecipe, TrainingError, read_recipe
@@ -463,7 +464,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         raise SystemExit(130) from None
     if result:
-        print(describe(result))
+        print_text(describe(result))
 
 
 if __name__ == "__main__":

@@ -67,10 +67,10 @@ def known_languages() -> list[str]:
 
 def is_in_script(text: str, scripts: tuple[str, ...]) -> bool:
     """Whether at least half of a text's letters are of these scripts, which a text without letters is too."""
-    foreign = set(text) - _familiar(scripts)
-    if not foreign:
+    familiar = _familiar(scripts)
+    if familiar.issuperset(text):  # which builds no set of the text, and is nearly always so
         return True
-    foreign = {character for character in foreign if _is_foreign(character, scripts)}
+    foreign = {character for character in set(text) - familiar if _is_foreign(character, scripts)}
     return 2 * sum(text.count(character) for character in foreign) <= sum(character.isalpha() for character in text)
 
 

@@ -123,6 +123,7 @@ def tokenize_pairs(
     max_length_ratio: float | None = None,
     filters: Filters | None = None,
     empty_lines: str = "drop",
+    may_be_none: bool = False,
     num_workers: int | None = 1,
     cache: Path | None = None,
     name: str = "the data",
@@ -141,17 +142,18 @@ def tokenize_pairs(
             dropped; None: none.
         filters: what else is dropped, before tokenising; None: nothing.
         empty_lines: "drop" drops pairs with an empty side, "error" raises for the first.
+        may_be_none: whether it is no error where no pair is left.
         num_workers: processes that share the work where there is much; None: one for each CPU core.
         cache: the folder that the result is kept in; None: one in the cache of `datasets`.
         name: what the pairs are called in messages.
 
     Raises:
-        DataError: an empty side where that is an error, or no pair left.
+        DataError: an empty side, or no pair left, where that is an error.
     """
     cache = cache or cache_folder()
     reasons = examine(pairs, filters or Filters(), num_workers=num_workers, cache=cache, name=name)
     if empty_lines == "error":
-        refuse_empty(reasons, name)
+        refuse_empty(pairs, reasons, name)
     table = _tokenized(pairs, tokenizer, reasons == 0, num_workers, cache, name)
     source, target = (
         np.concatenate([np.zeros(0, np.int64), *(chunk.value_lengths().to_numpy() for chunk in column.chunks)])
@@ -165,7 +167,7 @@ def tokenize_pairs(
         reasons[(reasons == 0) & (longest > max_length_ratio * shortest)] = reason_number("ratio")
     rows = np.flatnonzero(reasons == 0)
     counts = count_reasons(reasons) | {"cut": int(long[rows].sum())}
-    if not len(rows):
+    if not len(rows) and not may_be_none:
         dropped = ", ".join(f"{counts[reason]} {text}" for reason, text in REASONS.items() if counts[reason])
         raise DataError(f"{name}: no pair is left of {counts['read']} ({dropped}; max_length: {max_length})")
     source, target = (np.minimum(lengths[rows], max_length or np.iinfo(np.int64).max) for lengths in (source, target))

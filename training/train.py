@@ -25,16 +25,26 @@ from modeling_vanilla_transformer import (
     paper_generation_config,
 )
 from training.average import last_checkpoints, write_average
-from training.checkpoints import Checkpoint, CheckpointError, best_folder
+from training.checkpoints import Checkpoint, best_folder
 from training.compilation import prepare_for_training
 from training.curves import write_curves
-from training.data import describe_counts, read_pairs, read_training_data, tokenize_pairs
+from training.data import DataError, describe_counts, read_pairs, read_training_data, tokenize_pairs
 from training.distributed import in_shards
 from training.evaluation import bleu, check_bleu, perplexity, translate
 from training.files import write_whole
-from training.loop import NonFiniteLossError, TrainingLoop, Validation
+from training.loop import TrainingLoop, Validation
 from training.metrics import NAMES, TOKENISED_BLEU
-from training.output import MODEL, RECIPE, TEST_HYPOTHESES, TEST_SCORES, TOKENIZER, check_output, create_output
+from training.output import (
+    MODEL,
+    RECIPE,
+    TEST_HYPOTHESES,
+    TEST_SCORES,
+    TOKENIZER,
+    OutputError,
+    check_output,
+    create_output,
+    disk_errors,
+)
 from training.recipe import Recipe, RecipeError, TrainingError, recipe_from_command_line
 from training.resume import check_recipe, drop_what_came_after, newest_good_checkpoint
 from training.score_output import LOG, append_to_log
@@ -75,11 +85,11 @@ def train(recipe: Recipe, show_progress: bool = True) -> RunResult:
         TrainingError: anything wrong with the recipe, the data or the output folder, before work is lost; a loss that
             is no number; a disk that is full; an interruption.
     """
-    output = Path(recipe.output.output)
-    check_output(output, recipe.output.overwrite, recipe.model.tokenizer, recipe.output.resume == "auto")
+    output, choices = Path(recipe.output.output), recipe.output
+    check_output(output, choices.overwrite, recipe.model.tokenizer, choices.resume == "auto", choices.save_every)
     accelerator = start_accelerator(recipe)
     show = show_progress and accelerator.is_main_process
-    with quiet_libraries(show):
+    with quiet_libraries(show), disk_errors(output):
         result = _train(recipe, output, accelerator, show)
     accelerator.end_training()
     return result
@@ -107,7 +117,7 @@ def _train(recipe: Recipe, output: Path, accelerator: Accelerator, show: bool) -
     resumed = _find_checkpoint(recipe, output, accelerator, say) if recipe.output.resume == "auto" else None
     progress = read_progress(resumed.folder) if resumed else Progress()
     tokenizer = (
-        VanillaTransformerTokenizer.from_pretrained(output / TOKENIZER) if resumed else read_tokenizer(recipe, config)
+        VanillaTransformerTokenizer.from_pretrained(resumed.folder) if resumed else read_tokenizer(recipe, config)
     )
     if tokenizer is None:
         trained = train_tokenizer(recipe, config, data.sample_text(), show) if accelerator.is_main_process else None
@@ -202,7 +212,7 @@ def _train(recipe: Recipe, output: Path, accelerator: Accelerator, show: bool) -
             result.validation_perplexity = perplexity(
                 final, validation, accelerator, recipe.optimization.tokens_per_batch
             )
-            loop.metrics.log(progress.updates, {"final_validation_perplexity": result.validation_perplexity})
+            loop.metrics.log_final(progress.updates, result.validation_perplexity)
             say(f"validation perplexity of the final model: {result.validation_perplexity:.3f}")
         if test_text:
             _score_test(recipe, accelerator, final, tokenizer, test_text, len(folders), result, show)
@@ -292,8 +302,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except TrainingError as error:
         if PartialState().is_local_main_process:
             print(f"error: {error}", file=sys.stderr)
-        failed = isinstance(error, (NonFiniteLossError, CheckpointError))
-        raise SystemExit(getattr(error, "exit_code", 1 if failed else 2)) from None
+        of_the_input = isinstance(error, (RecipeError, DataError, OutputError))
+        raise SystemExit(getattr(error, "exit_code", 2 if of_the_input else 1)) from None
     except KeyboardInterrupt:  # outside the training loop, which has an answer of its own
         if PartialState().is_local_main_process:
             print("error: interrupted; the output folder holds what was saved before, if anything", file=sys.stderr)

@@ -1,8 +1,8 @@
 """How many target tokens a second one training step learns from, beside others who train the same Transformer.
 
-python tests/benchmarks/training_step.py [--size base] [--text FILE.en FILE.de] [--processor_seconds]
-python tests/benchmarks/training_step.py --device cuda --size base --tokens 25000 --bf16 --compile --text ...
-python tests/benchmarks/training_step.py --memory --size base --tokens 25000
+python -m tests.benchmarks.training_step [--size base] [--text FILE.en FILE.de] [--processor_seconds]
+python -m tests.benchmarks.training_step --device cuda --size base --tokens 25000 --bf16 --compile --text ...
+python -m tests.benchmarks.training_step --memory --size base --tokens 25000
 
 Real target tokens count, padding doesn't. "Same batches": rectangles of pairs of similar length, the same for all.
 "Own batches": ours as the training loop makes them; the others' as their users do, random pairs padded to the longest.

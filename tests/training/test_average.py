@@ -60,7 +60,7 @@ def test_too_few_are_named(run):
         last_checkpoints(run / "nothing", 5, fewer=True)
 
 
-def test_checkpoints_that_do_not_belong_together(tmp_path):
+def test_checkpoints_that_do_not_belong_together(tmp_path, capsys):
     first = checkpoint(tmp_path / "a", w=[1.0, 2.0])
     with pytest.raises(AverageError, match="only one has 'other'"):
         average_weights([first, checkpoint(tmp_path / "b", w=[1.0, 2.0], other=[1.0])])
@@ -68,6 +68,9 @@ def test_checkpoints_that_do_not_belong_together(tmp_path):
         average_weights([first, checkpoint(tmp_path / "c", w=[1.0])])
     with pytest.raises(AverageError, match="no model.safetensors"):
         average_weights([first, tmp_path])
+    with pytest.raises(SystemExit):
+        main([str(first), str(tmp_path / "nothing"), "--to", str(tmp_path / "mean")])
+    assert "nothing: no such folder" in capsys.readouterr().err
     with pytest.raises(AverageError, match="'n', no floating-point weight, differs"):
         average_weights([checkpoint(tmp_path / "d", n=[1]), checkpoint(tmp_path / "e", n=[2])])
 

@@ -104,7 +104,7 @@ def test_duplicates_are_found_across_sources_and_are_no_part_of_the_sample(folde
 def test_an_empty_line_is_named_with_its_source(folder):
     write_lines(folder / "b.de", [*TARGET[20:25], " ", *TARGET[26:]])
     sources = [SourceRecipe(train="a"), SourceRecipe(train="b")]
-    with pytest.raises(DataError, match="b: line 6 has an empty side"):
+    with pytest.raises(DataError, match=f"b: line 6 has an empty side .the other is '{SOURCE[25]}'"):
         read_training_data(recipe(folder, sources=sources, empty_lines="error"))
 
 
@@ -196,6 +196,19 @@ def test_a_stream_is_cleaned_and_its_first_chapter_is_the_sample(folder, tokeniz
     assert data.sample_text().to_list() == [{"source": "cat", "target": "Katze"}]
     assert [len(chapter.pairs) for chapter in data.chapters(0)] == [1]
     assert (data.counts["identical"], data.counts["duplicate"]) == (8, 7)
+
+
+def test_a_chapter_of_which_nothing_is_left_is_passed_over(folder, tokenizer):
+    write_lines(folder / "some.tsv", ["one cat\teine Katze", "\tleer", "one dog\tein Hund"])
+    data = stream(folder, tokenizer, train="some.tsv", streaming_pairs=1)
+    assert sorted(lines(chapter.pairs, tokenizer)[0] for chapter in data.chapters(0)) == ["one cat", "one dog"]
+    assert (data.counts["read"], data.counts["empty"], data.counts["kept"]) == (3, 1, 2)
+    data = stream(folder, tokenizer, train="some.tsv", streaming_pairs=1, max_length=2)
+    with pytest.raises(DataError, match="no pair is left.*0 of 3 pairs; dropped 1 with an empty side, 2 longer"):
+        list(data.chapters(0))
+    data = stream(folder, tokenizer, train="some.tsv", empty_lines="error")
+    with pytest.raises(DataError, match="in the order of the stream.*the other is 'leer'"):
+        list(data.chapters(0))
 
 
 def test_a_bad_line_of_a_stream_is_named(folder, tokenizer):

@@ -353,6 +353,8 @@ def test_two_processes_train_and_score_as_one(saved, text_folder, tmp_path):
         (["--model", "/no/where"], "model: '/no/where' is neither a folder with a model nor one on the Hub"),
         (["--learning_rate", "fast"], "argument --learning_rate/--learning-rate: invalid float value: 'fast'"),
         (["--label_smoothing_factor", "1"], "label_smoothing_factor: is 1.0; give one from 0 to below 1"),
+        (["--gradient_accumulation_steps", "0"], "gradient_accumulation_steps: is 0; give 1 or more"),
+        (["--metric_for_best_model", "chrf"], "metric_for_best_model: is chrf; give loss or perplexity or bleu"),
         (["--train", "other"], "other.en and "),
         (["--data", "/no/where"], "there is no folder /no/where"),
         (["--max_length", "2"], "no pair is left"),

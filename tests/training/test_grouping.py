@@ -38,6 +38,10 @@ def test_cuts_by_hand(source, target, first, starts):
     assert cut(np.array(source), np.array(target), 20, first) == starts
 
 
+def test_a_budget_far_beyond_all_pairs():
+    assert cut(np.array([3, 4]), np.array([4, 3]), 10**15, 1.0) == [0]
+
+
 def test_the_order_of_lengths_has_each_once_and_foretells_its_padding():
     lengths = np.random.default_rng(0).integers(3, 30, (4000, 2))
     counts, source_values, target_values = histogram(lengths)

@@ -1,10 +1,14 @@
 """The output folder: another run's is refused and left alone, other people's files are never touched."""
 
+import errno
+import json
+import os
 import tempfile
 
 import pytest
+from accelerate import Accelerator
 
-from training.output import OutputError, check_output, create_output
+from training.output import DiskError, Metrics, OutputError, check_output, create_output, disk_errors
 from training.recipe import WRITTEN_BY_A_RUN, make_recipe, read_recipe
 
 
@@ -105,6 +109,15 @@ def test_a_run_that_saved_nothing_yet_is_started_again_by_resuming(run, recipe_v
     assert [entry.name for entry in run.iterdir()] == ["recipe.yaml"]
 
 
+def test_a_run_killed_between_its_first_validation_and_its_first_checkpoint_is_started_again(run):
+    (run / "recipe.yaml").write_text(WRITTEN_BY_A_RUN)
+    (run / "checkpoints" / "step-00000005").rmdir()
+    (run / "best" / "step-00000005").mkdir(parents=True)
+    check_output(run, overwrite=False, resume=True, save_every=5)
+    with pytest.raises(OutputError, match="holds no checkpoint to go on from, but best, which a new run would"):
+        check_output(run, overwrite=False, resume=True, save_every=4)  # checkpoints have been, and are gone
+
+
 def test_a_model_without_checkpoints_is_not_replaced_by_resuming(run):
     (run / "recipe.yaml").write_text(WRITTEN_BY_A_RUN)
     check_output(run, overwrite=False, resume=True)
@@ -112,3 +125,27 @@ def test_a_model_without_checkpoints_is_not_replaced_by_resuming(run):
     (run / "model").mkdir()
     with pytest.raises(OutputError, match="holds no checkpoint to go on from, but model, which a new run would"):
         check_output(run, overwrite=False, resume=True)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EFBIG])
+def test_a_disk_that_takes_no_more_is_one_message(run, number):
+    with pytest.raises(DiskError, match="run cannot be written to .*; the last good checkpoint is .*step-00000005"):
+        with disk_errors(run):
+            raise OSError(number, os.strerror(number))
+
+
+def test_other_errors_are_none_of_the_disk(run):
+    with pytest.raises(ConnectionResetError), disk_errors(run):
+        raise ConnectionResetError(errno.ECONNRESET, "by peer")
+
+
+def test_metrics_of_later_updates_and_damaged_lines_go(run, recipe_values):
+    kept = {"update": 5, "loss": 2.0}
+    lines = [b'{"update": "x"}', json.dumps(kept).encode(), b"[1]", b"{}", b"\xff\x00", b'{"update": 6, "loss": 1.0}']
+    lines += [b'{"update": 5, "final_validation_perplexity": 9.0}', b'{"upd']
+    (run / "metrics.jsonl").write_bytes(b"\n".join(lines))
+    metrics = Metrics(run, Accelerator(cpu=True))
+    metrics.start(make_recipe(recipe_values), updates=5)
+    metrics.log(6, {"loss": 1.5})
+    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert found == [kept, {"update": 6, "loss": 1.5}]

@@ -1,6 +1,8 @@
 """The plan of a recipe: the paper's figures, the data where they are at hand, and the command."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -176,6 +178,13 @@ def test_the_command_prints_json(capsys, monkeypatch, request):
     assert printed == json.loads(json.dumps(as_dict(expected, 250_000.0)))
     assert printed["hours"] == {"250000": 9 * 25_000 / 250_000 / 3600}
     assert printed["memory"]["bf16"]["peak"] == expected.memory["bf16"].peak()
+
+
+def test_a_reader_may_leave_before_the_end(request):
+    text = "from training.files import print_text; print_text('a line\\n' * 100_000)"
+    work = f'"{sys.executable}" -c "{text}" | head -n 1; exit "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["bash", "-c", work], cwd=request.config.rootpath, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "a line\n", "")
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,12 @@ def test_minutes_count_over_all_sittings():
     assert limits(20, before=41, max_minutes=2).seconds == pytest.approx(61, abs=0.1)
 
 
+def test_a_run_that_its_time_ended_is_at_its_end():
+    # What starting again has taken so far is no matter: processes would not agree on it.
+    assert limits(before=60.5, max_minutes=1).were_met() and not limits(70, before=59, max_minutes=1).were_met()
+    assert limits(updates=5, max_updates=5).were_met() and limits(epoch=2, max_epochs=2).were_met()
+
+
 def test_time_left():
     assert limits(10, updates=10, max_updates=30).seconds_left() == pytest.approx(20, rel=0.01)
     # The speed is this sitting's: what came before may have run on another machine.

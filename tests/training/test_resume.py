@@ -14,7 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from training.checkpoints import MANIFEST, CheckpointError, list_checkpoints, verify
+from training.checkpoints import MANIFEST, CheckpointError, best_folder, checkpoints_in, list_checkpoints, verify
+from training.interruption import Interrupted
+from training.loop import TrainingLoop
 from training.recipe import RecipeError, make_recipe
 from training.state import OPTIMIZER, PROGRESS, TRAINING_STATE, Progress, read_progress, seed_update
 from training.train import train
@@ -33,6 +35,30 @@ def values(recipe_values):
         "trackers": None,
         "test": None,
     }
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("kept")
+
+
+def made_once(values, kept, updates):
+    """The recipe of a run of so many updates, made for all tests together, which leave it as it is."""
+    run = values | {"output": str(kept / str(updates)), "max_updates": updates}
+    if not Path(run["output"]).exists():
+        train(make_recipe(run))
+    return run
+
+
+@pytest.fixture
+def six_updates(values, kept):
+    return made_once(values, kept, 6)
+
+
+@pytest.fixture
+def whole(values, kept):
+    """What every run that goes on must be like at its end."""
+    return made_once(values, kept, 24)
 
 
 def weights(run):
@@ -80,7 +106,8 @@ def in_a_child(values) -> int:
 
 
 def test_killed_at_twenty_random_moments_the_weights_are_the_same(values, tmp_path):
-    whole = values | {"output": str(tmp_path / "whole"), "max_updates": 40}
+    small = {"tokens_per_batch": 800, "max_updates": 30}  # into a second epoch
+    whole = values | small | {"output": str(tmp_path / "whole")}
     started = time.monotonic()
     assert os.waitpid(in_a_child(whole), 0)[1] == 0
     seconds = time.monotonic() - started
@@ -99,24 +126,57 @@ def test_killed_at_twenty_random_moments_the_weights_are_the_same(values, tmp_pa
     assert_same_run(killed["output"], whole["output"])
 
 
-def test_a_run_in_two_sittings_is_the_run_in_one(values, tmp_path):
-    whole = values | {"output": str(tmp_path / "whole")}
-    train(make_recipe(whole))
+def test_a_run_in_two_sittings_is_the_run_in_one(whole, tmp_path):
     parts = whole | {"output": str(tmp_path / "parts"), "resume": "auto"}
-    first = train(make_recipe(parts | {"max_updates": 10}))
+    first = train(make_recipe(parts | {"max_updates": 20}))
     progress = read_progress(list_checkpoints(parts["output"])[-1].folder)
-    assert (first.updates, progress.updates, progress.epoch > 0) == (10, 10, True)
+    assert (first.updates, progress.updates, progress.epoch > 0) == (20, 20, True)
+    shutil.rmtree(Path(parts["output"]) / "tokenizer")  # a checkpoint is all that a run goes on from
     train(make_recipe(parts))
-    # What the first sitting did at its end, a checkpoint and a validation more, is no matter to the weights.
-    for checkpoint in list_checkpoints(whole["output"])[-2:]:
-        other = Path(parts["output"]) / "checkpoints" / checkpoint.folder.name
-        left, right = (load_file(folder / "model.safetensors") for folder in (checkpoint.folder, other))
-        assert all(torch.equal(left[name], right[name]) for name in left)
+    # The checkpoint that the first sitting left, between two regular ones, is not in the average of the last.
+    assert_same_run(parts["output"], whole["output"])
+
+
+def test_a_signal_during_the_last_save_is_heard(values, monkeypatch):
+    save = TrainingLoop._save
+
+    def interrupted(loop):
+        loop.interruption._notice(signal.SIGTERM, None)
+        save(loop)
+
+    monkeypatch.setattr(TrainingLoop, "_save", interrupted)
+    with pytest.raises(Interrupted, match="after update 3") as caught:
+        train(make_recipe(values | {"max_updates": 3}))
+    assert caught.value.exit_code == 143
+    assert not (Path(values["output"]) / "model").exists()
+
+
+def test_a_best_model_stays_until_a_checkpoint_knows_of_a_better_one(values, monkeypatch):
+    class Killed(Exception):
+        pass
+
+    update = TrainingLoop._update
+
+    def killed(loop, prepared):
+        if loop.progress.updates == 5:
+            raise Killed
+        update(loop, prepared)
+
+    run = values | {"evaluate_every": 2, "max_updates": 6, "resume": "auto"}
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(TrainingLoop, "_update", killed)
+        train(make_recipe(run))
+    best = best_folder(values["output"])
+    assert [model.updates for model in checkpoints_in(best)] == [2, 4]
+    assert list_checkpoints(values["output"])[-1].updates == 3
+    train(make_recipe(run))
+    assert [model.updates for model in checkpoints_in(best)] == [6]
 
 
 def test_a_streamed_run_goes_on_in_the_middle_of_a_chapter(values, tmp_path):
     """The stream's files, the buffer that shuffles it and the shapes of its first chapter are all found again."""
     streamed = values | {"streaming": True, "streaming_pairs": 150, "max_shapes": 6, "tokens_per_batch": 500}
+    streamed |= {"save_every": 10, "evaluate_every": 100}
     whole = streamed | {"output": str(tmp_path / "whole"), "max_updates": None, "max_epochs": 2}
     train(make_recipe(whole))
     parts = whole | {"output": str(tmp_path / "parts"), "resume": "auto"}
@@ -129,11 +189,6 @@ def test_a_streamed_run_goes_on_in_the_middle_of_a_chapter(values, tmp_path):
         load_file(list_checkpoints(run["output"])[-1].folder / "model.safetensors") for run in (whole, parts)
     )
     assert all(torch.equal(left[name], right[name]) for name in left)
-
-
-@pytest.fixture(scope="module")
-def interrupted_run(tmp_path_factory):
-    return tmp_path_factory.mktemp("interrupted") / "run"
 
 
 def cut(file):
@@ -158,11 +213,9 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_is_found(values, interrupted_run, tmp_path, damage):
-    if not interrupted_run.exists():
-        train(make_recipe(values | {"output": str(interrupted_run), "max_updates": 6}))
+def test_a_damaged_checkpoint_is_found(six_updates, tmp_path, damage):
     folder = tmp_path / "checkpoint"
-    shutil.copytree(list_checkpoints(interrupted_run)[-1].folder, folder)
+    shutil.copytree(list_checkpoints(six_updates["output"])[-1].folder, folder)
     verify(folder)
     spoil, message = DAMAGES[damage]
     spoil(folder)
@@ -171,17 +224,18 @@ def test_a_damaged_checkpoint_is_found(values, interrupted_run, tmp_path, damage
     assert str(folder) in str(caught.value)
 
 
-def test_a_damaged_checkpoint_is_named_and_passed_over(values, tmp_path, capsys):
-    whole = values | {"output": str(tmp_path / "whole")}
-    train(make_recipe(whole))
+def test_a_damaged_checkpoint_is_named_and_passed_over(values, whole, tmp_path, capsys):
     damaged = values | {"output": str(tmp_path / "damaged"), "max_updates": 12}
     train(make_recipe(damaged))
     newest = list_checkpoints(damaged["output"])[-1].folder
     cut(newest / "model.safetensors")
+    older = newest.with_name("step-00000006")
+    (older / "config.json").unlink()  # it would be in the way of the average
     capsys.readouterr()
     train(make_recipe(damaged | {"max_updates": 24, "resume": "auto"}))
     shown = capsys.readouterr().err
     assert f"{newest} is damaged: model.safetensors" in shown and "step-00000012.damaged" in shown
+    assert f"{older} is damaged: config.json is missing" in shown
     assert "step-00000009, after update 9" in shown
     assert_same_run(damaged["output"], whole["output"])
 
@@ -190,14 +244,14 @@ def test_where_all_checkpoints_are_damaged_nothing_is_lost(values):
     train(make_recipe(values | {"max_updates": 6}))
     for checkpoint in list_checkpoints(values["output"]):
         cut(checkpoint.folder / "model.safetensors")
-    with pytest.raises(CheckpointError, match="every checkpoint in .* is damaged.*--overwrite true"):
-        train(make_recipe(values | {"resume": "auto"}))
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match="every checkpoint in .* is damaged.*--overwrite true"):
+            train(make_recipe(values | {"resume": "auto"}))
+    assert (Path(values["output"]) / "model").is_dir()
     assert len(list((Path(values["output"]) / "checkpoints").glob("*.damaged"))) == 2
 
 
-def test_a_disk_that_fills_up_loses_nothing_that_was_saved(values, tmp_path):
-    whole = values | {"output": str(tmp_path / "whole")}
-    train(make_recipe(whole))
+def test_a_disk_that_fills_up_loses_nothing_that_was_saved(values, whole, tmp_path):
     full = values | {"output": str(tmp_path / "full"), "resume": "auto"}
     train(make_recipe(full | {"max_updates": 6}))
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -233,12 +287,19 @@ def test_another_number_of_parts_keeps_the_order_of_the_pairs(values, tmp_path):
     [
         ({"seed": 2}, "seed was 1 and is now 2"),
         ({"peak_learning_rate": 0.004, "tokens_per_batch": 2001}, "tokens_per_batch was 2000 and is now 2001; peak"),
+        ({"evaluate_bleu": True, "best_metric": "bleu"}, "best_metric was 'perplexity' and is now 'bleu'"),
     ],
 )
-def test_another_recipe_cannot_go_on_with_the_run(values, change, message):
-    train(make_recipe(values | {"max_updates": 3}))
+def test_another_recipe_cannot_go_on_with_the_run(six_updates, change, message):
     with pytest.raises(RecipeError, match=f"resume: the run .* cannot go on with another recipe: {message}"):
-        train(make_recipe(values | {"resume": "auto"} | change))
+        train(make_recipe(six_updates | {"resume": "auto"} | change))
+
+
+def test_a_run_whose_recipe_is_gone_cannot_go_on(six_updates, tmp_path):
+    shutil.copytree(six_updates["output"], tmp_path / "copy")
+    (tmp_path / "copy" / "recipe.yaml").unlink()
+    with pytest.raises(RecipeError, match="resume: .*copy/recipe.yaml is missing, .* python -m training.average"):
+        train(make_recipe(six_updates | {"resume": "auto", "output": str(tmp_path / "copy")}))
 
 
 def test_other_text_cannot_go_on_with_the_run(values, text_folder, tmp_path):
@@ -257,17 +318,15 @@ def test_resuming_and_replacing_contradict_each_other(values):
         make_recipe(values | {"resume": "auto", "overwrite": True})
 
 
-def test_a_finished_run_is_finished_again_without_training(values):
-    first = train(make_recipe(values | {"max_updates": 6}))
-    before = weights(values["output"])
-    again = train(make_recipe(values | {"max_updates": 6, "resume": "auto"}))
-    assert (again.updates, first.updates) == (6, 6)
-    assert all(torch.equal(weight, before[name]) for name, weight in weights(values["output"]).items())
+def test_a_finished_run_is_finished_again_without_training(six_updates):
+    before = weights(six_updates["output"])
+    assert train(make_recipe(six_updates | {"resume": "auto"})).updates == 6
+    assert all(torch.equal(weight, before[name]) for name, weight in weights(six_updates["output"]).items())
+    assert len(logged(six_updates["output"], "final_validation_perplexity")) == 1
 
 
-def test_nothing_is_pickled(values):
-    train(make_recipe(values | {"max_updates": 3}))
-    (checkpoint,) = list_checkpoints(values["output"])
+def test_nothing_is_pickled(six_updates):
+    checkpoint = list_checkpoints(six_updates["output"])[-1]
     kinds = {file.suffix for file in checkpoint.folder.rglob("*") if file.is_file()}
     assert kinds == {".json", ".safetensors", ".py"}
 
