@@ -1,6 +1,6 @@
 """How fast pairs are read, cleaned and tokenised into the cache, beside the tokenizer alone on the same lines.
 
-python tests/benchmarks/tokenizing.py FILE.parquet --source_language en --target_language de [--pairs 100000]
+python -m tests.benchmarks.tokenizing FILE.parquet --source_language en --target_language de [--pairs 100000]
 
 Both use all cores: the tokenizer its own threads, the data pipeline its processes. They take turns on the same lines,
 so that whatever else the machine does falls on both; what counts is the median of the rounds' ratios, in wall-clock
@@ -16,8 +16,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ["TOKENIZERS_PARALLELISM"] = "true"
-
 import datasets
 from tokenizers import Tokenizer
 
@@ -31,6 +29,7 @@ OURS = "cleaned, tokenised, cached"
 def measured(work: Callable[[], object]) -> tuple[float, float]:
     """Wall-clock seconds, and processor seconds of this process and those it started."""
     users = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    os.environ["TOKENIZERS_PARALLELISM"] = "true"  # each time: `datasets` turns it off for good
     before, started = [resource.getrusage(user) for user in users], time.perf_counter()
     work()
     seconds = time.perf_counter() - started
