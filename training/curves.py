@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from training.output import CURVES, METRICS
 from training.recipe import TrainingError
@@ -36,7 +37,7 @@ def read_metrics(output: Path) -> list[dict[str, Any]]:
 
 
 def curves_figure(metrics: Sequence[dict[str, Any]]) -> Figure:
-    """Loss (a logarithmic axis), the learning rate and the validation's figures over the updates, one below the other.
+    """Loss, the learning rate, and the validation's perplexity (a logarithmic axis) and BLEU over the updates.
 
     Args:
         metrics: the lines of metrics.jsonl.
@@ -59,11 +60,15 @@ def curves_figure(metrics: Sequence[dict[str, Any]]) -> Figure:
                 axis.plot(*zip(*points, strict=True), mark, markersize=3, linewidth=1.2, label=label)
         if len(axis.lines) > 1:
             axis.legend(frameon=False)
+        if "perplexity" in title:  # falls by powers of ten
+            axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_locator(NullLocator())
         axis.set_title(title, loc="left", fontsize=10)
         axis.set_ylabel(unit)
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_yscale("log" if panels and panels[0][0] == "loss" else "linear")
     axes[-1].set_xlabel("updates")
     return figure
 

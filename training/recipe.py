@@ -121,8 +121,8 @@ class DataRecipe:
         None,
     )
     drop_duplicates: bool = _key(
-        "Drop training pairs of which an earlier one, from any source, has the same text on both sides; with streaming, "
-        "also those that a source's weight repeats within a chapter.",
+        "Drop training pairs of which an earlier one, from any source, has the same text on both sides; with "
+        "streaming, also those that a source's weight repeats within a chapter.",
         False,
     )
     drop_identical: bool = _key("Drop training pairs whose sides are the same text.", False)
