@@ -182,7 +182,6 @@ class TrainingLoop:
         progress.epoch, progress.chapter, progress.position = following.epoch, following.chapter, following.position
         # How far into an epoch of unknown length a stream is, nobody knows.
         progress.epochs = following.epoch + (0.0 if self.data.streaming else following.position / following.of)
-        progress.target_tokens += reading.target_tokens
         self.losses.append(total / reading.target_tokens)
         self.readings.append(reading)
         self.bar.update()

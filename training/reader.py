@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 
 import torch
@@ -31,7 +32,7 @@ class Reading:
     pairs: TokenizedPairs
     update: Update
 
-    @property
+    @cached_property
     def target_tokens(self) -> int:
         """Target tokens of the whole update, over all processes and accumulation steps."""
         return int(self.pairs.target_lengths[self.update.indices].sum())

@@ -38,8 +38,6 @@ class Progress:
     """Epochs behind us, the part of the last one included."""
     seconds: float = 0.0
     """Wall-clock time of training, validation and saving, over all sittings."""
-    target_tokens: int = 0
-    """Target tokens trained on."""
     pairs: str = ""
     """What tells the training pairs from others: a checksum of their lengths; empty for data that is streamed."""
     validations: list[dict[str, float]] = field(default_factory=list)
