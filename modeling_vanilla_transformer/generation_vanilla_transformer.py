@@ -11,19 +11,26 @@ from typing import Any
 
 import torch
 from transformers import GenerationConfig, PreTrainedConfig
-from transformers.generation import (
-    GenerateBeamEncoderDecoderOutput,
-    GenerationMixin,
-    LogitsProcessorList,
-    StoppingCriteria,
-    StoppingCriteriaList,
+from transformers.generation import GenerationMixin, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+
+from .beam_search_vanilla_transformer import LENGTH_PENALTIES, beam_search
+
+# Settings and arguments of `generate` that make it something else than a search of ours.
+OTHER_SEARCHES = (
+    "do_sample",
+    "penalty_alpha",
+    "dola_layers",
+    "constraints",
+    "force_words_ids",
+    "assistant_model",
+    "assistant_early_exit",
+    "prompt_lookup_num_tokens",
+    "streamer",
+    "stop_strings",
+    "synced_gpus",
+    "past_key_values",
+    "low_memory",
 )
-
-LENGTH_PENALTY_TYPES = ("wu", "power")
-
-# The score of beams that must not win, yet finite: where constraints leave fewer hypotheses than are to be returned,
-# these fill the places, as in transformers' search.
-OUT_OF_THE_RUNNING = -1e9
 
 
 def paper_generation_config(
@@ -48,14 +55,6 @@ def paper_generation_config(
     )
 
 
-def wu_length_penalty(length: torch.Tensor | int, alpha: float) -> torch.Tensor | float:
-    """
-    Returns lp(Y) = ((5 + |Y|) / 6)^alpha, by which a hypothesis's log-probability is divided (Wu et al., 2016,
-    equation 14); `length` |Y| counts the generated tokens, the end of sentence included and the start not.
-    """
-    return ((5 + length) / 6) ** alpha
-
-
 class SourceLengthCriteria(StoppingCriteria):
     """Ends each translation at a limit of its own: `limits` (sentences,) counts generated tokens."""
 
@@ -72,7 +71,7 @@ class SourceLengthCriteria(StoppingCriteria):
 
 
 class VanillaTransformerGenerationMixin(GenerationMixin):
-    """Gives `generate` the paper's length penalty and length limit; everything else of it is transformers' own."""
+    """Gives `generate` the paper's search, and greedy and beam search at speed; the rest is transformers' own."""
 
     def generate(
         self,
@@ -94,10 +93,13 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
                 Each translation has at most so many tokens more than its source; `max_new_tokens` or `max_length`
                 given with the call or its `generation_config` overrule it.
 
+        Beam search and, with one beam, greedy search are [`beam_search`], with a cache of its own; everything else
+        (sampling, assisted decoding, streaming and so on) is transformers' own.
+
         Raises:
             ValueError: an unknown `length_penalty_type`, a negative `max_length_offset`, or the paper's penalty beside
-                what its search does not do: beam sampling, groups of beams, assisted decoding, a streamer,
-                `synced_gpus`; or no source at all.
+                what only transformers' search does: beam sampling, groups of beams, assisted decoding, a streamer, a
+                cache that is filled already, weights in shards; or no source at all.
         """
 
         def setting(name: str, default: Any = None) -> Any:
@@ -110,25 +112,25 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
             return default
 
         penalty_type = setting("length_penalty_type", "power")
-        if penalty_type not in LENGTH_PENALTY_TYPES:
+        if penalty_type not in LENGTH_PENALTIES:
             raise ValueError(
-                f"length_penalty_type={penalty_type!r}: it must be one of "
-                f"{', '.join(map(repr, LENGTH_PENALTY_TYPES))}."
+                f"length_penalty_type={penalty_type!r}: it must be one of {', '.join(map(repr, LENGTH_PENALTIES))}."
             )
         offset = setting("max_length_offset")
         if offset is not None and not (isinstance(offset, int) and offset >= 0):
             raise ValueError(f"max_length_offset={offset!r}: it must be a whole number, at least 0.")
-        paper_search = penalty_type == "wu" and setting("num_beams", 1) > 1 and kwargs.get("custom_generate") is None
-        if paper_search:
-            unknown = {"do_sample": setting("do_sample"), "num_beam_groups": setting("num_beam_groups", 1) > 1}
-            unknown |= {name: kwargs.get(name) for name in ("streamer", "synced_gpus", "assistant_model")}
-            unknown["prompt_lookup_num_tokens"] = setting("prompt_lookup_num_tokens")
-            for name in (name for name, given in unknown.items() if given):
-                raise ValueError(
-                    f"{name}: the beam search with the paper's length penalty does not do this. Leave it out, or give "
-                    f'length_penalty_type="power" for transformers\' own search, or num_beams=1.'
-                )
-            kwargs["custom_generate"] = beam_search
+        others = [name for name in OTHER_SEARCHES if setting(name, False) is not False]
+        others += ["num_beam_groups"] if setting("num_beam_groups", 1) > 1 else []
+        others += ["weights in shards"] if is_sharded(self) else []
+        ours = not others and kwargs.get("custom_generate") is None
+        paper_search = penalty_type == "wu" and setting("num_beams", 1) > 1
+        if setting("cache_implementation") is not None and not paper_search:
+            ours = False  # the search is the same with any cache, and transformers' has the one that is asked for
+        if others and paper_search and kwargs.get("custom_generate") is None:
+            raise ValueError(
+                f"{', '.join(others)}: the beam search with the paper's length penalty does not do this. Leave it "
+                f'out, or give length_penalty_type="power" for transformers\' own search, or num_beams=1.'
+            )
         for name in ("length_penalty_type", "max_length_offset"):
             kwargs.pop(name, None)
 
@@ -148,8 +150,13 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
             else:  # transformers takes settings from one place only, and the caller's object is not ours to change
                 generation_config = copy.deepcopy(generation_config)
                 generation_config.max_new_tokens = int(limits.max())
-            stopping_criteria = StoppingCriteriaList(stopping_criteria or [])
-            stopping_criteria.append(SourceLengthCriteria(limits))
+            if ours:
+                kwargs["limits"] = limits
+            else:
+                stopping_criteria = StoppingCriteriaList(stopping_criteria or [])
+                stopping_criteria.append(SourceLengthCriteria(limits))
+        if ours:  # through the hook for loops of one's own, which gets these two as arguments
+            kwargs.update(custom_generate=beam_search, length_penalty_type=penalty_type)
 
         return super().generate(
             inputs,
@@ -172,149 +179,17 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
         raise ValueError("There is no source to translate: give input_ids, inputs_embeds or encoder_outputs.")
 
 
-def beam_search(
-    model,
-    input_ids: torch.LongTensor,
-    logits_processor: LogitsProcessorList,
-    stopping_criteria: StoppingCriteriaList,
-    generation_config: GenerationConfig,
-    **model_kwargs,
-) -> GenerateBeamEncoderDecoderOutput | torch.LongTensor:
-    """
-    Beam search with Wu et al.'s length penalty, the decoding loop that `generate` runs when asked for it.
+def is_sharded(model: torch.nn.Module) -> bool:
+    """Whether several processes hold parts of the weights, so that all must take every step together."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return False
+    if torch.distributed.get_world_size() == 1:
+        return False
+    from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+    from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
-    `input_ids` (sentences * beams, prompt length) and the encoder's outputs come expanded by `num_beams`. As in
-    transformers' search, a hypothesis is finished when it is among the best `num_beams` continuations and meets a
-    stopping criterion. A sentence ends when no unfinished hypothesis can beat the worst one it will return; with
-    `early_stopping=True`, as soon as it has `num_beams` finished ones.
-
-    Returns the sequences (sentences * num_return_sequences, length), best first, or with `return_dict_in_generate` an
-    output that also holds their scores and what else was asked for.
-    """
-    beams, alpha = generation_config.num_beams, generation_config.length_penalty
-    returned = generation_config.num_return_sequences
-    collects = generation_config.return_dict_in_generate
-    pad_token_id = generation_config.pad_token_id or 0
-    cache = model_kwargs.get("past_key_values") if generation_config.use_cache else None
-    encoder_outputs = model_kwargs["encoder_outputs"]
-    decoder_mask = model_kwargs.get("decoder_attention_mask")
-
-    device = input_ids.device
-    sentences, prompt_length = input_ids.shape[0] // beams, input_ids.shape[1]
-    max_length = generation_config.max_length
-    longest = float(wu_length_penalty(max_length - prompt_length, alpha))
-    eos_token_id = generation_config.eos_token_id
-    end_tokens = len(eos_token_id) if isinstance(eos_token_id, list) else int(eos_token_id is not None)
-    # So many that beams enough go on even if the best ones all end here.
-    candidates = max(2, 1 + end_tokens) * beams
-    first_row = torch.arange(sentences, device=device)[:, None] * beams  # (sentences, 1)
-
-    running = input_ids.view(sentences, beams, prompt_length)
-    history = torch.empty(sentences, beams, 0, dtype=torch.long, device=device)  # the row each token came from
-    finished = torch.full((sentences, beams, max_length), pad_token_id, device=device)
-    finished_history = torch.full((sentences, beams, max_length - prompt_length), -1, device=device)
-    running_scores = finished_scores = torch.empty(0)
-    collected: dict[str, list] = {"scores": [], "logits": [], "decoder_attentions": [], "cross_attentions": []}
-    collected["decoder_hidden_states"] = []
-    seen = 0  # target tokens whose keys and values are in the cache
-
-    while True:
-        rows = running.flatten(0, 1)  # (sentences * beams, length)
-        length = rows.shape[1]
-        outputs = model(
-            decoder_input_ids=rows[:, seen:],
-            encoder_outputs=encoder_outputs,
-            attention_mask=model_kwargs.get("attention_mask"),
-            decoder_attention_mask=decoder_mask,
-            past_key_values=cache,
-            use_cache=cache is not None,
-            logits_to_keep=1,
-            output_attentions=bool(generation_config.output_attentions),
-            output_hidden_states=bool(generation_config.output_hidden_states),
-        )
-        seen = length if cache is not None else 0
-        logits = outputs.logits[:, -1].to(torch.promote_types(outputs.logits.dtype, torch.float32))
-        log_probs = logits_processor(rows, logits.log_softmax(dim=-1))  # (sentences * beams, vocabulary)
-        vocabulary = log_probs.shape[-1]
-        if not running_scores.numel():  # all beams begin alike, so only the first may speak
-            finished_scores = log_probs.new_full((sentences, beams), -torch.inf)
-            running_scores = log_probs.new_full((sentences, beams), OUT_OF_THE_RUNNING)
-            running_scores[:, 0] = 0
-        if collects:
-            collected["scores"].append(log_probs)
-            collected["logits"].append(logits)
-            for name in ("decoder_attentions", "cross_attentions", "decoder_hidden_states"):
-                collected[name].append(getattr(outputs, name))
-
-        total = running_scores[..., None] + log_probs.view(sentences, beams, vocabulary)
-        scores, index = total.flatten(1).topk(candidates)  # (sentences, candidates)
-        origin, token = index // vocabulary, index % vocabulary
-        extended = torch.cat((_take(running, origin), token[..., None]), dim=-1)
-        extended_history = torch.cat((_take(history, origin), (origin + first_row)[..., None]), dim=-1)
-        length += 1
-        ends = stopping_criteria(extended.flatten(0, 1), None).view(sentences, candidates)
-
-        # The finished hypotheses: the best of those before and of the best candidates that end here.
-        new_scores = scores / wu_length_penalty(length - prompt_length, alpha)
-        new_scores = new_scores.masked_fill(~ends, -torch.inf)
-        new_scores[:, beams:] = -torch.inf
-        if generation_config.early_stopping is True:  # a sentence with all its hypotheses takes no more
-            new_scores = new_scores.masked_fill(finished_scores[:, -1:] > -torch.inf, -torch.inf)
-        finished_scores, best = torch.cat((finished_scores, new_scores), dim=1).topk(beams)
-        finished = _take(torch.cat((finished, _padded(extended, max_length, pad_token_id)), dim=1), best)
-        width = finished_history.shape[-1]
-        finished_history = _take(torch.cat((finished_history, _padded(extended_history, width, -1)), dim=1), best)
-
-        # The hypotheses that go on.
-        running_scores, best = scores.masked_fill(ends, -torch.inf).topk(beams)
-        running, history = _take(extended, best), _take(extended_history, best)
-
-        # A log-probability can only fall, and the penalty is monotonic: no end beats the better of these two.
-        nearest = float(wu_length_penalty(length - prompt_length + 1, alpha))
-        bound = torch.maximum(running_scores[:, 0] / nearest, running_scores[:, 0] / longest)
-        done = finished_scores[:, returned - 1] >= bound
-        if generation_config.early_stopping is True:
-            done |= finished_scores[:, -1] > -torch.inf
-        if done.all() or length >= max_length:
-            break
-        if cache is not None:  # the beams of a sentence have the same source, so only the target's part moves
-            cache.self_attention_cache.reorder_cache(history[..., -1].flatten())
-        if decoder_mask is not None:
-            decoder_mask = torch.cat((decoder_mask, decoder_mask.new_ones(decoder_mask.shape[0], 1)), dim=-1)
-
-    sequences = finished[:, :returned].flatten(0, 1)
-    beam_indices = finished_history[:, :returned].flatten(0, 1)
-    generated = int((beam_indices >= 0).sum(dim=-1).max())
-    sequences, beam_indices = sequences[:, : prompt_length + generated], beam_indices[:, :generated]
-    if not collects:
-        return sequences
-
-    def asked_for(flag: Any, name: str) -> tuple | None:
-        return tuple(collected[name]) if flag else None
-
-    return GenerateBeamEncoderDecoderOutput(
-        sequences=sequences,
-        sequences_scores=finished_scores[:, :returned].flatten(),
-        scores=asked_for(generation_config.output_scores, "scores"),
-        logits=asked_for(generation_config.output_logits, "logits"),
-        beam_indices=beam_indices,
-        encoder_attentions=encoder_outputs.get("attentions"),
-        encoder_hidden_states=encoder_outputs.get("hidden_states"),
-        decoder_attentions=asked_for(generation_config.output_attentions, "decoder_attentions"),
-        cross_attentions=asked_for(generation_config.output_attentions, "cross_attentions"),
-        decoder_hidden_states=asked_for(generation_config.output_hidden_states, "decoder_hidden_states"),
-        past_key_values=cache,
-    )
-
-
-def _take(hypotheses: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Returns of `hypotheses` (sentences, n, length) those at `index` (sentences, m), as (sentences, m, length)."""
-    return hypotheses.gather(1, index[..., None].expand(-1, -1, hypotheses.shape[-1]))
-
-
-def _padded(hypotheses: torch.Tensor, length: int, value: int) -> torch.Tensor:
-    """Returns `hypotheses` (sentences, n, shorter) filled up with `value` to (sentences, n, length)."""
-    return torch.nn.functional.pad(hypotheses, (0, length - hypotheses.shape[-1]), value=value)
+    shards = (FSDPModule, FullyShardedDataParallel)
+    return is_deepspeed_zero3_enabled() or any(isinstance(module, shards) for module in model.modules())
 
 
 __all__ = ["VanillaTransformerGenerationMixin", "paper_generation_config"]

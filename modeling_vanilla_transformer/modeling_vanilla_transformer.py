@@ -30,10 +30,14 @@ from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_vanilla_transformer import VanillaTransformerConfig
 from .generation_vanilla_transformer import VanillaTransformerGenerationMixin
+from .int8_vanilla_transformer import VanillaTransformerInt8Linear, quantize_projections
 from .loss_vanilla_transformer import IGNORE_INDEX, VanillaTransformerProjectedLoss, label_smoothed_cross_entropy
 
 # The widest head that flash attention kernels take.
 FLASH_MAX_HEAD_WIDTH = 256
+
+# Up to so many rows, a projection is computed as its transpose.
+FEW_ROWS = 256
 
 
 def shift_right(labels: torch.Tensor, pad_token_id: int | None, decoder_start_token_id: int | None) -> torch.Tensor:
@@ -146,6 +150,28 @@ def eager_attention_forward(
     return (weights @ value).transpose(1, 2).contiguous(), weights
 
 
+class VanillaTransformerLinear(nn.Linear):
+    """
+    A projection. For decoding, in which few rows meet large matrices, a CPU's float32 product takes half the time, and
+    less, the other way round: x W^T = (W x^T)^T.
+    """
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        rows = hidden_states.numel() // self.in_features
+        if not (
+            hidden_states.device.type == "cpu"
+            and hidden_states.dtype == torch.float32
+            and rows <= FEW_ROWS
+            and not torch.is_grad_enabled()
+            and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling()
+        ):
+            return super().forward(hidden_states)
+        columns = hidden_states.reshape(rows, self.in_features).t()
+        product = self.weight @ columns if self.bias is None else torch.addmm(self.bias[:, None], self.weight, columns)
+        return product.t().view(*hidden_states.shape[:-1], self.out_features)
+
+
 class VanillaTransformerAttention(nn.Module):
     """
     Multi-head attention: Concat(head_1, ..., head_h) W^O with head_i = Attention(Q W_i^Q, K W_i^K, V W_i^V) (section
@@ -163,10 +189,10 @@ class VanillaTransformerAttention(nn.Module):
         self.d_k, self.d_v = config.head_sizes(num_heads)
         self.scaling = 1 / math.sqrt(self.d_k)
         self.dropout = config.attention_dropout
-        self.q_proj = nn.Linear(config.d_model, num_heads * self.d_k, bias=False)
-        self.k_proj = nn.Linear(config.d_model, num_heads * self.d_k, bias=False)
-        self.v_proj = nn.Linear(config.d_model, num_heads * self.d_v, bias=False)
-        self.out_proj = nn.Linear(num_heads * self.d_v, config.d_model, bias=False)
+        self.q_proj = VanillaTransformerLinear(config.d_model, num_heads * self.d_k, bias=False)
+        self.k_proj = VanillaTransformerLinear(config.d_model, num_heads * self.d_k, bias=False)
+        self.v_proj = VanillaTransformerLinear(config.d_model, num_heads * self.d_v, bias=False)
+        self.out_proj = VanillaTransformerLinear(num_heads * self.d_v, config.d_model, bias=False)
         for projection in (self.q_proj, self.k_proj, self.v_proj):
             projection.xavier_gain = 1 / math.sqrt(2)  # as if the three were drawn as one fused matrix
 
@@ -265,8 +291,8 @@ class VanillaTransformerFeedForward(nn.Module):
 
     def __init__(self, config: VanillaTransformerConfig, ffn_dim: int):
         super().__init__()
-        self.fc1 = nn.Linear(config.d_model, ffn_dim)
-        self.fc2 = nn.Linear(ffn_dim, config.d_model)
+        self.fc1 = VanillaTransformerLinear(config.d_model, ffn_dim)
+        self.fc2 = VanillaTransformerLinear(ffn_dim, config.d_model)
         self.activation_fn = ACT2FN[config.activation_function]
         self.dropout = config.activation_dropout
 
@@ -420,12 +446,13 @@ class VanillaTransformerStack(VanillaTransformerPreTrainedModel):
             raise ValueError(f"Give token ids or their embeddings, exactly one of the two; {given} was given.")
         return self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
 
-    def first_layer_input(self, embeddings: torch.Tensor, offset: torch.Tensor | int = 0) -> torch.Tensor:
+    def first_layer_input(self, embeddings: torch.Tensor, positions: torch.Tensor | None = None) -> torch.Tensor:
         """
-        Returns Dropout(embeddings * sqrt(d_model) + positions), (batch, length, d_model), for positions that begin at
-        `offset`.
+        Returns Dropout(embeddings * sqrt(d_model) + position signals), (batch, length, d_model). `positions` (length,)
+        are 0, 1, 2 ... where not given.
         """
-        positions = torch.arange(embeddings.shape[1], device=embeddings.device) + offset
+        if positions is None:
+            positions = torch.arange(embeddings.shape[1], device=embeddings.device)
         hidden_states = embeddings * math.sqrt(self.config.d_model)
         hidden_states = hidden_states + self.embed_positions(positions, dtype=embeddings.dtype)
         return apply_dropout(hidden_states, p=self.config.dropout, training=self.training)
@@ -493,11 +520,13 @@ class VanillaTransformerDecoder(VanillaTransformerStack):
         encoder_attention_mask: torch.Tensor | None = None,
         past_key_values: EncoderDecoderCache | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
+        position_ids: torch.LongTensor | None = None,
         use_cache: bool | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         """
-        Decodes `input_ids` (batch, target length), which follow on what `past_key_values` holds.
+        Decodes `input_ids` (batch, target length), which follow on what `past_key_values` holds; `position_ids`
+        (target length,) are their positions where they don't (beams side by side have the same one).
         `encoder_hidden_states` is (batch, source length, d_model) and `encoder_attention_mask` (batch, source length)
         its mask; `attention_mask` (batch, past and present length) is 0 at target padding. Returns `last_hidden_state`
         (batch, target length, d_model) and, with `use_cache`, the grown `past_key_values`.
@@ -507,8 +536,10 @@ class VanillaTransformerDecoder(VanillaTransformerStack):
         embeddings = self.embed(input_ids, inputs_embeds)
         if past_key_values is None and use_cache:
             past_key_values = EncoderDecoderCache(DynamicCache(), DynamicCache())
-        offset = past_key_values.get_seq_length() if past_key_values is not None else 0
-        hidden_states = self.first_layer_input(embeddings, offset)
+        if position_ids is None and past_key_values is not None:
+            position_ids = torch.arange(embeddings.shape[1], device=embeddings.device)
+            position_ids = position_ids + past_key_values.get_seq_length()
+        hidden_states = self.first_layer_input(embeddings, position_ids)
         attention_mask = create_causal_mask(
             config=self.config,
             inputs_embeds=embeddings,
@@ -645,10 +676,31 @@ class VanillaTransformerForConditionalGeneration(
     def __init__(self, config: VanillaTransformerConfig):
         super().__init__(config)
         self.model = VanillaTransformerModel(config)
-        self.lm_head = nn.Linear(config.d_model, config.vocab_size, bias=False)
+        self.lm_head = VanillaTransformerLinear(config.d_model, config.vocab_size, bias=False)
         self.loss_function = label_smoothed_cross_entropy
         self.projected_loss = VanillaTransformerProjectedLoss()  # the same, where no logits are asked for
         self.post_init()
+
+    def quantize_int8(self) -> "VanillaTransformerForConditionalGeneration":
+        """
+        Turns the projections' weights into 8-bit numbers, for translating on a CPU in less time and memory, and
+        returns the model: translations change a little, and it can neither be trained nor saved from then on.
+
+        Raises:
+            ValueError: the model is not float32 on a CPU.
+        """
+        if self.device.type != "cpu" or self.dtype != torch.float32:
+            raise ValueError(
+                f"8-bit projections are for float32 models on a CPU, and this one is {self.dtype} on {self.device}: "
+                f'load it anew, without device or dtype, or call .to("cpu", torch.float32) before.'
+            )
+        quantize_projections(self)
+        return self.eval().requires_grad_(False)
+
+    def save_pretrained(self, save_directory, **kwargs):
+        if isinstance(self.lm_head, VanillaTransformerInt8Linear):
+            raise ValueError("A model after quantize_int8() cannot be saved: save the model that it was made of.")
+        super().save_pretrained(save_directory, **kwargs)
 
     def prepare_decoder_input_ids_from_labels(self, labels: torch.Tensor) -> torch.Tensor:
         """Returns the decoder's input for `labels`, both (batch, target length)."""

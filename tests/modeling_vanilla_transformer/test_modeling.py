@@ -427,7 +427,7 @@ def test_cached_uncached_static_and_batched_decoding_agree(variant, search, smal
     for settings in (dict(use_cache=False), dict(cache_implementation="static")):
         other_tokens, other_logits = decode(**settings)
         assert torch.equal(tokens, other_tokens)
-        assert greatest_difference(logits, other_logits) < 1e-10
+        assert greatest_difference(logits, other_logits) < 1e-6  # transformers' searches round them to float32
     for row, source in enumerate(batch.sources):
         alone, _ = decode(input_ids=torch.tensor([source]), attention_mask=None)
         assert torch.equal(functional.pad(alone[0], (0, tokens.shape[1] - alone.shape[1])), tokens[row])

@@ -1,0 +1,494 @@
+# Copyright (2026) The vanilla-transformer authors. Licensed under the Apache License, Version 2.0.
+"""Beam search (section 6.1) in which the beams of a sentence are queries side by side, not sentences of their own.
+
+The decoder's input is (sentences, beams): one new token of each beam. To the source they attend as queries of one
+sentence, whose keys and values are there once. Of the target, the keys and values of all beams stand side by side, a
+column a step, and never move: when beams change places, only the mask does that says which of them are a beam's past.
+
+            beam 1:  the   old   man          keys:  the the | old young | man lady
+            beam 2:  the   young lady         beam 2 sees     1   0 |  0    1   |  0    1
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+from transformers.cache_utils import Cache, DynamicCache, DynamicLayer, EncoderDecoderCache
+from transformers.generation import (
+    EosTokenCriteria,
+    GenerateBeamEncoderDecoderOutput,
+    GenerateEncoderDecoderOutput,
+    LogitsProcessorList,
+    MaxLengthCriteria,
+    StoppingCriteriaList,
+)
+
+# The score of beams that must not win, yet finite: where constraints leave fewer hypotheses than are to be returned,
+# these fill the places, as in transformers' search.
+OUT_OF_THE_RUNNING = -1e9
+
+# Best words are looked for in the blocks of so many words that have the highest best words.
+BLOCK = 64
+
+# Finished sentences leave the batch when they are at least this share of it: leaving copies what stays.
+LEAVING_SHARE = 1 / 8
+
+ATTENTIONS_AND_STATES = ("decoder_attentions", "cross_attentions", "decoder_hidden_states")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Length penalties
+
+
+def wu_length_penalty(length: torch.Tensor | int, alpha: float) -> torch.Tensor | float:
+    """
+    Returns lp(Y) = ((5 + |Y|) / 6)^alpha, by which a hypothesis's log-probability is divided (Wu et al., 2016,
+    equation 14); `length` |Y| counts the generated tokens, the end of sentence included and the start not.
+    """
+    return ((5 + length) / 6) ** alpha
+
+
+def power_length_penalty(length: torch.Tensor | int, alpha: float) -> torch.Tensor | float:
+    """Returns |Y|^alpha, transformers' penalty; `length` as in [`wu_length_penalty`]."""
+    return length**alpha
+
+
+LENGTH_PENALTIES: dict[str, Callable[[Any, float], Any]] = {"wu": wu_length_penalty, "power": power_length_penalty}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The cache
+
+
+class PreallocatedLayer(DynamicLayer):
+    """Keys and values of one layer in buffers with room to spare, so that a step writes only what is new."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.key_buffer = self.value_buffer = torch.empty(0)
+
+    def update(
+        self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Writes `key_states` and `value_states` (sentences, h, new, width) behind the others and returns all."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        held = self.get_seq_length()
+        length = held + key_states.shape[-2]
+        if held == 0 or length > self.key_buffer.shape[-2]:
+            self.key_buffer = self._longer(self.keys if held else key_states[:, :, :0], 2 * length)
+            self.value_buffer = self._longer(self.values if held else value_states[:, :, :0], 2 * length)
+        self.key_buffer[:, :, held:length] = key_states
+        self.value_buffer[:, :, held:length] = value_states
+        self.keys, self.values = self.key_buffer[:, :, :length], self.value_buffer[:, :, :length]
+        return self.keys, self.values
+
+    @staticmethod
+    def _longer(states: torch.Tensor, length: int) -> torch.Tensor:
+        sentences, heads, held, width = states.shape
+        buffer = states.new_empty(sentences, heads, length, width)
+        buffer[:, :, :held] = states
+        return buffer
+
+    def batch_select_indices(self, indices: torch.Tensor) -> None:
+        """Keeps the sentences `indices` alone."""
+        self.key_buffer = self._longer(self.keys[indices], self.key_buffer.shape[-2])
+        self.value_buffer = self._longer(self.values[indices], self.value_buffer.shape[-2])
+        length = self.keys.shape[-2]
+        self.keys, self.values = self.key_buffer[:, :, :length], self.value_buffer[:, :, :length]
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The best continuations
+
+
+def best_words(logits: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """
+    Returns the `count` highest of each row of `logits` (rows, vocabulary) and the words that have them, both (rows,
+    count), best first. The same as `topk`, in a quarter of its time: whatever is among the best stands in one of the
+    `count` blocks with the best maxima.
+    """
+    rows, vocabulary = logits.shape
+    blocks = vocabulary // BLOCK
+    if blocks < 4 * count:
+        return logits.topk(count)
+    transposed = logits.stride(0) == 1  # as a product of few rows leaves them: see VanillaTransformerLinear
+    values, dim = (logits.t(), 0) if transposed else (logits, 1)
+    maxima = values.narrow(dim, 0, blocks * BLOCK).unflatten(dim, (blocks, BLOCK)).amax(dim + 1)
+    block = maxima.topk(count, dim).indices
+    block = block.t() if transposed else block  # (rows, count)
+    offsets = torch.arange(BLOCK, device=logits.device)
+    words = (block[..., None] * BLOCK + offsets).flatten(1)
+    rest = torch.arange(blocks * BLOCK, vocabulary, device=logits.device)  # too few for a block
+    words = torch.cat((words, rest.expand(rows, -1)), dim=1)
+    best, index = logits.gather(1, words).topk(count)
+    return best, words.gather(1, index)
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# The search
+
+
+class Trace:
+    """What the search remembers of its steps, to read hypotheses back from their last word to the first."""
+
+    def __init__(self):
+        self.words: list[torch.Tensor] = []  # of each step, the candidates' words (sentences, candidates)
+        self.origins: list[torch.Tensor] = []  # ... the beams that the candidates continue (sentences, candidates)
+        self.kept: list[torch.Tensor] = []  # ... the candidates that became its beams (sentences, beams)
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def add(self, words: torch.Tensor, origins: torch.Tensor, kept: torch.Tensor):
+        """Remembers a step."""
+        for steps, values in ((self.words, words), (self.origins, origins), (self.kept, kept)):
+            steps.append(values)
+
+    def select(self, sentences: torch.Tensor):
+        """Forgets all sentences but `sentences`."""
+        for steps in (self.words, self.origins, self.kept):
+            steps[:] = [values[sentences] for values in steps]
+
+    def read(
+        self, sentences: torch.Tensor, steps: torch.Tensor, candidates: torch.Tensor, fill: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """
+        Returns hypotheses of `sentences` (n,): those that end with candidate `candidates` of step `steps`, both (n,
+        hypotheses). Their words and the beams that the words continued are both (n, hypotheses, steps so far); behind
+        a hypothesis stand `fill` and -1, and one whose step is -1 is empty.
+        """
+        words = steps.new_full((*steps.shape, len(self)), fill)
+        origins = torch.full_like(words, -1)
+        beam = torch.zeros_like(steps)
+        for step in range(len(self) - 1, -1, -1):
+            candidate = self.kept[step][sentences].gather(1, beam).where(steps != step, candidates)
+            beam = self.origins[step][sentences].gather(1, candidate)
+            inside = steps >= step
+            words[..., step] = self.words[step][sentences].gather(1, candidate).where(inside, fill)
+            origins[..., step] = beam.where(inside, -1)
+        return words, origins
+
+
+class BeamSearch:
+    """
+    The state of [`beam_search`]. Its tensors are those of the sentences that are still searched for, and `places` says
+    which of the batch's those are.
+    """
+
+    def __init__(
+        self,
+        model,
+        input_ids: torch.Tensor,
+        logits_processor: LogitsProcessorList,
+        stopping_criteria: StoppingCriteriaList,
+        generation_config: GenerationConfig,
+        length_penalty_type: str,
+        limits: torch.Tensor | None,
+        model_kwargs: dict[str, Any],
+    ):
+        self.model, self.config, self.logits_processor = model, generation_config, logits_processor
+        self.beams = generation_config.num_beams
+        self.greedy = self.beams == 1
+        self.returned = generation_config.num_return_sequences
+        alpha = generation_config.length_penalty
+        self.penalty = lambda length: LENGTH_PENALTIES[length_penalty_type](length, alpha)
+        # transformers' own rule for early_stopping=False takes the present length for the best one.
+        self.guesses = length_penalty_type == "power" and generation_config.early_stopping is False
+        end = generation_config.eos_token_id
+        ends = [] if end is None else end if isinstance(end, list) else [end]
+        # So many that beams enough go on even if the best ones all end here.
+        self.candidates = 1 if self.greedy else max(2, 1 + len(ends)) * self.beams
+
+        prompt, device = input_ids[:: self.beams], input_ids.device  # beams of a sentence begin alike
+        self.end_tokens = torch.tensor(ends, dtype=torch.long, device=device)
+        self.encoder_outputs = model_kwargs["encoder_outputs"]
+        self.source = self.encoder_outputs[0][:: self.beams].contiguous()
+        self.source_mask, self.mask = None, None
+        if model_kwargs.get("attention_mask") is not None:
+            self.source_mask = _added(model_kwargs["attention_mask"][:: self.beams], self.source.dtype)[:, None, None]
+        self.prompt, self.prompt_mask = prompt, model_kwargs.get("decoder_attention_mask")
+        sentences, self.prompt_length = prompt.shape
+        if self.prompt_mask is not None:
+            self.prompt_mask = self.prompt_mask[:: self.beams]
+        if self.prompt_mask is not None or not self.greedy:
+            # Which of the target's keys a beam sees, added to its attention scores: (sentences, beams, keys)
+            self.mask = self.source.new_zeros(sentences, self.beams, self.prompt_length)
+            if self.prompt_mask is not None:
+                self.mask += _added(self.prompt_mask, self.source.dtype)[:, None]
+        self.cache = EncoderDecoderCache(
+            Cache(layers=[PreallocatedLayer() for _ in range(model.config.decoder_layers)]), DynamicCache()
+        )
+
+        longest = generation_config.max_length - self.prompt_length
+        self.limits = torch.full((sentences,), longest, device=device) if limits is None else limits.clamp(max=longest)
+        own = (EosTokenCriteria, MaxLengthCriteria)  # what the search looks after itself
+        self.criteria = StoppingCriteriaList(one for one in stopping_criteria if not isinstance(one, own))
+        wanted = ("output_scores", "output_logits", "output_attentions", "output_hidden_states")
+        collects = generation_config.return_dict_in_generate
+        self.collects = {name for name in wanted if collects and getattr(generation_config, name)}
+        self.rows = None  # all words of each beam (sentences, beams, length), where somebody wants to see them
+        if logits_processor or self.criteria:
+            self.rows = prompt[:, None].expand(-1, self.beams, -1)
+        # Who sees rows, or gets one of each step, relies on their order: then all sentences stay to the end.
+        self.all_stay = self.rows is not None or bool(self.collects)
+
+        self.places = torch.arange(sentences, device=device)
+        self.words = prompt.new_empty(sentences, self.beams)  # the newest of each beam
+        dtype = torch.promote_types(self.source.dtype, torch.float32)
+        # Log-probabilities of the beams (sentences, beams). All begin alike, so only the first may speak.
+        self.scores = self.source.new_full((sentences, self.beams), OUT_OF_THE_RUNNING, dtype=dtype)
+        self.scores[:, 0] = 0
+        # The best finished hypotheses (sentences, beams), best first: scores, steps and candidates of the last words.
+        self.finished_scores = torch.full_like(self.scores, -torch.inf)
+        self.finished_steps = prompt.new_full((sentences, self.beams), -1)
+        self.finished_candidates = torch.zeros_like(self.finished_steps)
+        self.done = torch.zeros_like(self.places, dtype=torch.bool)
+        self.trace = Trace()
+        self.results: list[tuple[torch.Tensor, ...]] = []  # of sentences that have left
+        self.collected: dict[str, list] = {name: [] for name in ("scores", "logits", *ATTENTIONS_AND_STATES)}
+
+    def advance(self) -> bool:
+        """Adds a word to every beam. Returns whether the search goes on."""
+        best, words = self._best_words_of_beams()  # (sentences, beams, some)
+        total = best if self.greedy else self.scores[..., None] + best
+        scores, index = total.flatten(1).topk(self.candidates)  # (sentences, candidates)
+        origins, words = index // best.shape[-1], words.flatten(1).gather(1, index)
+        step = len(self.trace)
+        ends = (words[..., None] == self.end_tokens).any(-1) | (step + 1 >= self.limits)[:, None]
+        rows = None
+        if self.rows is not None:
+            rows = torch.cat((_take(self.rows, origins), words[..., None]), dim=-1)
+            if self.criteria:
+                collected = tuple(self.collected["scores"]) if "output_scores" in self.collects else None
+                ends |= self.criteria(rows.flatten(0, 1), collected).view_as(ends)
+
+        self._finish(scores, ends, step)
+        self.scores, kept = scores.masked_fill(ends, -torch.inf).topk(self.beams)
+        self.words, origins_kept = words.gather(1, kept), origins.gather(1, kept)
+        self.trace.add(words, origins, kept)
+        self._decide(step + 1)
+        leaving = int(self.done.sum())
+        if leaving == len(self.places):
+            return False
+        if rows is not None:
+            self.rows = _take(rows, kept)
+        if self.mask is not None:  # the new words' keys come behind the others, and each beam sees its own
+            own = torch.eye(self.beams, dtype=self.mask.dtype, device=self.mask.device)
+            own = _added(own, self.mask.dtype).expand(len(self.places), -1, -1)
+            self.mask = torch.cat((_take(self.mask, origins_kept), own), dim=-1)
+        if leaving >= LEAVING_SHARE * len(self.places) and not self.all_stay:
+            self._leave()
+        return True
+
+    def _best_words_of_beams(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Returns log-probabilities (greedy: logits) and words (sentences, beams, some), the best first."""
+        logits = self._logits()
+        sentences, beams, vocabulary = logits.shape
+        count = min(self.candidates, vocabulary)
+        flat = logits.flatten(0, 1).to(self.scores.dtype)
+        if not self.all_stay:
+            best, words = best_words(flat, count)
+            if not self.greedy:
+                best = best - flat.logsumexp(dim=-1, keepdim=True)
+        else:
+            flat = flat.contiguous()
+            if beams < self.beams:  # the prompt's, one for all beams
+                flat, beams = flat.repeat_interleave(self.beams, dim=0), self.beams
+            processed = flat if self.greedy else flat.log_softmax(dim=-1)
+            if self.rows is not None:
+                processed = self.logits_processor(self.rows.flatten(0, 1), processed.clone())
+            for name, values in (("scores", processed), ("logits", flat)):
+                if f"output_{name}" in self.collects:
+                    self.collected[name].append(values)
+            best, words = best_words(processed, count)
+        shape = (sentences, self.beams, count)
+        return best.view(sentences, beams, count).expand(shape), words.view(sentences, beams, count).expand(shape)
+
+    def _logits(self) -> torch.Tensor:
+        """Runs the decoder over the newest words, at first the prompt: (sentences, beams or 1, vocabulary)."""
+        step = len(self.trace)
+        decoder = self.model.get_decoder()
+        if step == 0:
+            inputs = {"input_ids": self.prompt, "attention_mask": self.prompt_mask}
+        else:
+            position = torch.full((self.beams,), self.prompt_length + step - 1, device=self.words.device)
+            mask = None if self.mask is None else self.mask[:, None]
+            inputs = {"input_ids": self.words, "attention_mask": mask, "position_ids": position}
+        outputs = decoder(
+            **inputs,
+            encoder_hidden_states=self.source,
+            encoder_attention_mask=self.source_mask,
+            past_key_values=self.cache,
+            use_cache=True,
+            output_attentions="output_attentions" in self.collects,
+            output_hidden_states="output_hidden_states" in self.collects,
+        )
+        if self.collects:
+            self._collect(outputs)
+        hidden_states = outputs.last_hidden_state
+        return self.model.lm_head(hidden_states if step else hidden_states[:, -1:])
+
+    def _finish(self, scores: torch.Tensor, ends: torch.Tensor, step: int):
+        """Adds those of the best candidates that end here to the finished hypotheses, and keeps the best of all."""
+        scores, ends = scores[:, : self.beams], ends[:, : self.beams]
+        if not self.greedy:
+            scores = scores / self.penalty(step + 1)
+        scores = scores.masked_fill(~ends | self.done[:, None], -torch.inf)
+        self.finished_scores, best = torch.cat((self.finished_scores, scores), dim=1).topk(self.beams)
+        steps = torch.full_like(self.finished_steps, step)
+        self.finished_steps = torch.cat((self.finished_steps, steps), dim=1).gather(1, best)
+        candidates = torch.arange(self.beams, device=best.device).expand_as(steps)
+        self.finished_candidates = torch.cat((self.finished_candidates, candidates), dim=1).gather(1, best)
+
+    def _decide(self, length: int):
+        """Marks the sentences whose search is over after `length` words."""
+        worst, best = self.finished_scores[:, -1], self.scores[:, 0]
+        if self.greedy or self.config.early_stopping is True:
+            over = worst > -torch.inf
+        elif self.guesses:
+            over = (worst > -torch.inf) & (worst >= best / self.penalty(length))
+        else:
+            # A log-probability can only fall, and the penalty is monotonic: no end beats the better of these two.
+            limits = self.limits.to(best.dtype)
+            bound = torch.maximum(best / self.penalty(length + 1), best / self.penalty(limits))
+            over = self.finished_scores[:, self.returned - 1] >= bound
+        self.done |= over | (length >= self.limits)
+
+    def _leave(self):
+        """Puts the sentences that are done aside, and goes on with the others."""
+        done, stay = self.done.nonzero()[:, 0], (~self.done).nonzero()[:, 0]
+        self._put_aside(done)
+        tensors = ("places", "words", "scores", "limits", "done", "source", "source_mask", "mask")
+        tensors += ("finished_scores", "finished_steps", "finished_candidates")
+        for name in tensors:
+            if getattr(self, name) is not None:
+                setattr(self, name, getattr(self, name)[stay])
+        self.cache.self_attention_cache.batch_select_indices(stay)
+        self.cache.cross_attention_cache.batch_select_indices(stay)
+        self.trace.select(stay)
+
+    def _put_aside(self, sentences: torch.Tensor):
+        """Reads what is to be returned of `sentences` (n,)."""
+        best = (sentences, slice(self.returned))
+        words, origins = self.trace.read(
+            sentences, self.finished_steps[best], self.finished_candidates[best], self.config.pad_token_id or 0
+        )
+        self.results.append((self.places[sentences], self.finished_scores[best], words, origins))
+
+    def result(self) -> GenerateBeamEncoderDecoderOutput | GenerateEncoderDecoderOutput | torch.Tensor:
+        """Returns what `generate` returns."""
+        self._put_aside(torch.arange(len(self.places), device=self.places.device))
+        steps = max(words.shape[-1] for _, _, words, _ in self.results)
+        order = torch.cat([places for places, *_ in self.results]).argsort()
+        scores = torch.cat([scores for _, scores, _, _ in self.results])[order].flatten()
+        words, origins = (
+            torch.cat([_padded(result[field], steps, fill) for result in self.results])[order].flatten(0, 1)
+            for field, fill in ((2, self.config.pad_token_id or 0), (3, -1))
+        )
+        length = int((origins >= 0).sum(dim=-1).max())
+        prompt = self.prompt.repeat_interleave(self.returned, dim=0)
+        sequences = torch.cat((prompt, words[:, :length]), dim=-1)
+        if not self.config.return_dict_in_generate:
+            return sequences
+
+        attends, has_states = ("output_attentions" in self.collects, "output_hidden_states" in self.collects)
+        output = {
+            "sequences": sequences,
+            "encoder_attentions": self.encoder_outputs.get("attentions") if attends else None,
+            "encoder_hidden_states": self.encoder_outputs.get("hidden_states") if has_states else None,
+        }
+        output |= {name: tuple(values) if values else None for name, values in self.collected.items()}
+        if self.greedy:
+            return GenerateEncoderDecoderOutput(**output)
+        first_row = torch.arange(len(order), device=order.device).repeat_interleave(self.returned) * self.beams
+        rows = (origins + first_row[:, None]).where(origins >= 0, -1)[:, :length]
+        return GenerateBeamEncoderDecoderOutput(**output, sequences_scores=scores, beam_indices=rows)
+
+    def _collect(self, outputs: Any):
+        """Keeps attention weights and hidden states of a step as transformers' search has them, a beam a row."""
+        if "output_attentions" in self.collects:
+            self.collected["cross_attentions"].append(self._rows_of(outputs.cross_attentions))
+            self.collected["decoder_attentions"].append(self._rows_of(outputs.decoder_attentions, own_past=True))
+        if "output_hidden_states" in self.collects:
+            states = outputs.hidden_states
+            rows = self._rows_of(tuple(layer[:, None] for layer in states))
+            self.collected["decoder_hidden_states"].append(tuple(layer[:, 0] for layer in rows))
+
+    def _rows_of(self, layers: tuple | None, own_past: bool = False) -> tuple | None:
+        """
+        Returns for each layer's (sentences, h, queries, width) what the beams have as rows (sentences * beams, h,
+        queries, width); with `own_past`, of the keys of all beams a beam's own.
+        """
+        if not layers or layers[0] is None:
+            return layers
+        if len(self.trace) == 0:  # the prompt's, which all beams share
+            return tuple(layer.repeat_interleave(self.beams, dim=0) for layer in layers)
+        layers = tuple(layer.transpose(1, 2) for layer in layers)  # (sentences, beams, h, width)
+        if own_past and not self.greedy:
+            sentences, beams, heads, _ = layers[0].shape
+            prompt = torch.arange(self.prompt_length, device=self.places.device).expand(sentences, beams, -1)
+            later = (self.mask[..., self.prompt_length :] == 0).nonzero()[:, -1].view(sentences, beams, -1)
+            keys = torch.cat((prompt, later + self.prompt_length), dim=-1)[:, :, None].expand(-1, -1, heads, -1)
+            layers = tuple(layer.gather(-1, keys) for layer in layers)
+        return tuple(layer.flatten(0, 1)[:, :, None] for layer in layers)
+
+
+def beam_search(
+    model,
+    input_ids: torch.LongTensor,
+    logits_processor: LogitsProcessorList,
+    stopping_criteria: StoppingCriteriaList,
+    generation_config: GenerationConfig,
+    length_penalty_type: str = "power",
+    limits: torch.LongTensor | None = None,
+    **model_kwargs,
+) -> GenerateBeamEncoderDecoderOutput | GenerateEncoderDecoderOutput | torch.LongTensor:
+    """
+    The decoding loop that `generate` runs for beam search and, with one beam, for greedy search.
+
+    `input_ids` (sentences * beams, prompt length) and the encoder's outputs come expanded by `num_beams`. As in
+    transformers' search, a hypothesis is finished when it is among the best `num_beams` continuations and meets a
+    stopping criterion. Hypotheses are ranked by their log-probability over the length penalty `length_penalty_type`.
+    A sentence ends when no unfinished hypothesis can beat the worst one it will return; with `early_stopping=True`, as
+    soon as it has `num_beams` finished ones; with `early_stopping=False` and the penalty "power", by transformers' own
+    guess; with one beam, at the end token. `limits` (sentences,), if any, count generated tokens.
+
+    Returns the sequences (sentences * num_return_sequences, length), best first, or with `return_dict_in_generate` an
+    output that also holds their scores and what else was asked for, all as transformers' search does (but no cache).
+    """
+    search = BeamSearch(
+        model,
+        input_ids,
+        logits_processor,
+        stopping_criteria,
+        generation_config,
+        length_penalty_type,
+        limits,
+        model_kwargs,
+    )
+    implementation = model.config._attn_implementation
+    if implementation not in ("eager", "sdpa"):  # the others take no mask of beams
+        model.config._attn_implementation = "sdpa"
+    try:
+        while search.advance():
+            pass
+    finally:
+        model.config._attn_implementation = implementation
+    return search.result()
+
+
+def _added(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Returns `mask`, 1 where attention may go and 0 elsewhere, as what is added to the scores."""
+    return (1 - mask.to(dtype)) * torch.finfo(dtype).min
+
+
+def _take(hypotheses: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+    """Returns of `hypotheses` (sentences, n, length) those at `index` (sentences, m), as (sentences, m, length)."""
+    return hypotheses.gather(1, index[..., None].expand(-1, -1, hypotheses.shape[-1]))
+
+
+def _padded(hypotheses: torch.Tensor, length: int, value: int) -> torch.Tensor:
+    """Returns `hypotheses` (sentences, n, shorter) filled up with `value` to (sentences, n, length)."""
+    return torch.nn.functional.pad(hypotheses, (0, length - hypotheses.shape[-1]), value=value)
