@@ -255,6 +255,8 @@ class BeamSearch:
         total = best if self.greedy else self.scores[..., None] + best
         scores, index = total.flatten(1).topk(self.candidates)  # (sentences, candidates)
         origins, words = index // best.shape[-1], words.flatten(1).gather(1, index)
+        if self.greedy:  # as in transformers' search, sentences that are done go on with padding
+            words = words.masked_fill(self.done[:, None], self.config.pad_token_id or 0)
         step = len(self.trace)
         ends = (words[..., None] == self.end_tokens).any(-1) | (step + 1 >= self.limits)[:, None]
         rows = None
@@ -410,7 +412,7 @@ class BeamSearch:
         """Keeps attention weights and hidden states of a step as transformers' search has them, a beam a row."""
         if "output_attentions" in self.collects:
             self.collected["cross_attentions"].append(self._rows_of(outputs.cross_attentions))
-            self.collected["decoder_attentions"].append(self._rows_of(outputs.decoder_attentions, own_past=True))
+            self.collected["decoder_attentions"].append(self._rows_of(outputs.attentions, own_past=True))
         if "output_hidden_states" in self.collects:
             states = outputs.hidden_states
             rows = self._rows_of(tuple(layer[:, None] for layer in states))

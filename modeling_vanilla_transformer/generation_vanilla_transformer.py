@@ -155,6 +155,10 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
             else:
                 stopping_criteria = StoppingCriteriaList(stopping_criteria or [])
                 stopping_criteria.append(SourceLengthCriteria(limits))
+        if (
+            kwargs.get("encoder_outputs") is not None
+        ):  # transformers would put the expanded ones into the caller's object
+            kwargs["encoder_outputs"] = copy.copy(kwargs["encoder_outputs"])
         if ours:  # through the hook for loops of one's own, which gets these two as arguments
             kwargs.update(custom_generate=beam_search, length_penalty_type=penalty_type)
 
