@@ -113,17 +113,34 @@ def best_words(logits: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Te
     blocks = vocabulary // BLOCK
     if blocks < 4 * count:
         return logits.topk(count)
-    transposed = logits.stride(0) == 1  # as a product of few rows leaves them: see VanillaTransformerLinear
-    values, dim = (logits.t(), 0) if transposed else (logits, 1)
+    values, dim = _as_stored(logits)
     maxima = values.narrow(dim, 0, blocks * BLOCK).unflatten(dim, (blocks, BLOCK)).amax(dim + 1)
     block = maxima.topk(count, dim).indices
-    block = block.t() if transposed else block  # (rows, count)
+    block = block if dim == 1 else block.t()  # (rows, count)
     offsets = torch.arange(BLOCK, device=logits.device)
     words = (block[..., None] * BLOCK + offsets).flatten(1)
     rest = torch.arange(blocks * BLOCK, vocabulary, device=logits.device)  # too few for a block
     words = torch.cat((words, rest.expand(rows, -1)), dim=1)
     best, index = logits.gather(1, words).topk(count)
     return best, words.gather(1, index)
+
+
+def log_normaliser(logits: torch.Tensor, greatest: torch.Tensor) -> torch.Tensor:
+    """
+    Returns log sum_w exp(logits_w) (rows, 1) of `logits` (rows, vocabulary), whose `greatest` (rows, 1) are known
+    already: `logsumexp` without looking for them.
+    """
+    values, dim = _as_stored(logits)
+    greatest = greatest if dim == 1 else greatest.t()
+    return ((values - greatest).exp_().sum(dim, keepdim=True).log_() + greatest).view(-1, 1)
+
+
+def _as_stored(logits: torch.Tensor) -> tuple[torch.Tensor, int]:
+    """
+    Returns `logits` (rows, vocabulary) as they lie in memory, and the vocabulary's dimension there: a product of few
+    rows leaves them transposed (see VanillaTransformerLinear).
+    """
+    return (logits, 1) if logits.stride(1) == 1 else (logits.t(), 0)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -206,8 +223,9 @@ class BeamSearch:
         self.encoder_outputs = model_kwargs["encoder_outputs"]
         self.source = self.encoder_outputs[0][:: self.beams].contiguous()
         self.source_mask, self.mask = None, None
-        if model_kwargs.get("attention_mask") is not None:
-            self.source_mask = _added(model_kwargs["attention_mask"][:: self.beams], self.source.dtype)[:, None, None]
+        seen = model_kwargs.get("attention_mask")
+        if seen is not None and not seen.all():
+            self.source_mask = _added(seen[:: self.beams], self.source.dtype)[:, None, None]
         self.prompt, self.prompt_mask = prompt, model_kwargs.get("decoder_attention_mask")
         sentences, self.prompt_length = prompt.shape
         if self.prompt_mask is not None:
@@ -293,7 +311,7 @@ class BeamSearch:
         if not self.all_stay:
             best, words = best_words(flat, count)
             if not self.greedy:
-                best = best - flat.logsumexp(dim=-1, keepdim=True)
+                best = best - log_normaliser(flat, best[:, :1])
         else:
             flat = flat.contiguous()
             if beams < self.beams:  # the prompt's, one for all beams

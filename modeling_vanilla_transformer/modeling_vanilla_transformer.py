@@ -62,7 +62,9 @@ def apply_dropout(hidden_states: torch.Tensor, p: float, training: bool) -> torc
     `torch.nn.functional.dropout`. Drawing that one's masks takes a CPU up to a fifth of a training step, so there each
     value gets 16 random bits, which are compared with `p` (rounded to 16 bits) in much less time.
     """
-    if hidden_states.device.type != "cpu" or torch.compiler.is_compiling() or not training or not 0 < p < 1:
+    if not training or p == 0:
+        return hidden_states
+    if hidden_states.device.type != "cpu" or torch.compiler.is_compiling() or not 0 < p < 1:
         return nn.functional.dropout(hidden_states, p=p, training=training)
     count = hidden_states.numel()
     bits = torch.empty(math.ceil(count / 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)[:count]

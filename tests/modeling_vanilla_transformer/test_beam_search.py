@@ -10,7 +10,13 @@ from modeling_vanilla_transformer import (
     VanillaTransformerTokenizer,
     paper_generation_config,
 )
-from modeling_vanilla_transformer.beam_search_vanilla_transformer import BLOCK, PreallocatedLayer, Trace, best_words
+from modeling_vanilla_transformer.beam_search_vanilla_transformer import (
+    BLOCK,
+    PreallocatedLayer,
+    Trace,
+    best_words,
+    log_normaliser,
+)
 from training.corpus import generate_corpus
 
 LINES = 512
@@ -308,7 +314,7 @@ def test_attention_without_masks_of_beams_gives_way_for_the_search_alone(trained
 
 @pytest.mark.parametrize("vocabulary", [5, BLOCK * 20, BLOCK * 100 + 17])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_the_best_words_are_those_of_topk(vocabulary, transposed):
+def test_the_best_words_are_those_of_topk_and_their_normaliser_that_of_logsumexp(vocabulary, transposed):
     logits = torch.randn(vocabulary, 9, generator=torch.Generator().manual_seed(0)).t()
     if not transposed:
         logits = logits.contiguous()
@@ -318,6 +324,7 @@ def test_the_best_words_are_those_of_topk(vocabulary, transposed):
     values, words = best_words(logits, 4)
     assert torch.equal(values, logits.topk(4).values)
     assert torch.equal(logits.gather(1, words), values)
+    torch.testing.assert_close(log_normaliser(logits, values[:, :1]), logits.logsumexp(dim=-1, keepdim=True))
 
 
 def test_a_preallocated_layer_holds_what_a_growing_one_holds():
