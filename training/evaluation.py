@@ -9,13 +9,13 @@ import evaluate
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
 from tqdm import tqdm
 from transformers import GenerationConfig
 
 from training.batching import TokenBudgetBatches
 from training.data import TokenizedPairs
 from training.recipe import RecipeError
+from training.translation import Translator
 
 BLEU_MODULE = Path(__file__).parent / "bleu"
 
@@ -75,47 +75,21 @@ def translate(
     Args:
         model: the bare model.
         tokenizer: its tokenizer.
-        lines: a sentence each; an empty line, or one of blanks alone, gives an empty line.
+        lines: a sentence each; an empty line, or one of blanks alone, gives an empty line. Each is translated as a
+            whole, to one line.
         generation_config: the search; None for the model's own.
         batch_tokens: source token slots of a batch, padding included.
         accelerator: shares the work between its processes, each of which returns all translations; None: one process.
         progress: whether to show a progress bar.
     """
-    processes = accelerator.num_processes if accelerator else 1
-    process = accelerator.process_index if accelerator else 0
-    filled = [index for index, line in enumerate(lines) if line.strip()]
-    if not filled:
-        return ["" for _ in lines]
-    # A sentence that happens to contain a special token's name, such as </s>, contains ordinary characters.
-    ids = tokenizer([lines[index] for index in filled], split_special_tokens=True)["input_ids"]
-    lengths = np.array([len(sentence) for sentence in ids])
-    batches = TokenBudgetBatches(
-        lengths, lengths, max(batch_tokens, int(lengths.max())) * processes, processes=processes, shuffle=False
-    )
-    # The longest first: what doesn't fit into memory fails at once, and the time left is not underestimated.
-    parts = [part.indices for (part,) in batches.for_process(batches.epoch(0)[::-1], process) if len(part)]
+    translator = Translator(model, tokenizer, generation_config, batch_tokens=batch_tokens, accelerator=accelerator)
     was_training = model.training
     model.eval()
-    translations: list[tuple[int, str]] = []
-    with tqdm(total=len(filled), desc="translating", unit="lines", disable=not progress) as bar:
-        for part in parts:
-            width = lengths[part].max()
-            mask = torch.from_numpy((np.arange(width) < lengths[part][:, None]).astype(np.int64))
-            input_ids = torch.full(mask.shape, tokenizer.pad_token_id)
-            input_ids[mask.bool()] = torch.tensor([token for index in part for token in ids[index]])
-            generated = model.generate(
-                input_ids=input_ids.to(model.device),
-                attention_mask=mask.to(model.device),
-                generation_config=generation_config,
-            )
-            texts = tokenizer.batch_decode(generated, skip_special_tokens=True)
-            translations += [(filled[index], text) for index, text in zip(part, texts, strict=True)]
-            bar.update(len(part) * processes)
+    with tqdm(total=len(lines), desc="translating", unit="lines", disable=not progress) as bar:
+        found = translator(lines, bar.update)
+        bar.update(len(lines) - bar.n)  # what is told in between is about right
     model.train(was_training)
-    if processes > 1:
-        translations = gather_object(translations)
-    by_line = dict(translations)
-    return [by_line.get(index, "") for index in range(len(lines))]
+    return [best.text for best, *_ in found]
 
 
 def bleu(

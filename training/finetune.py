@@ -275,7 +275,6 @@ def _score_test(
     """Translate the test set by the model's own search and score it: test.hypotheses.txt and test.json."""
     sources, references = ([line or "" for line in test[side]] for side in ("source", "target"))
     hypotheses = translate(trainer.model, tokenizer, sources, accelerator=trainer.accelerator)
-    hypotheses = [" ".join(line.splitlines()) for line in hypotheses]  # a line a sentence, whatever the model wrote
     output = Path(str(trainer.args.output_dir))
     if trainer.is_world_process_zero():  # before scoring: whatever happens there, the translations are safe
         lines = "".join(f"{line}\n" for line in hypotheses)

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from tqdm import tqdm
 
-from modeling_vanilla_transformer.generation_vanilla_transformer import wu_length_penalty
+from modeling_vanilla_transformer.beam_search_vanilla_transformer import wu_length_penalty
 from training.batching import TokenBudgetBatches
 
 # Target tokens whose logits are in memory together: with 37,000 words, 150 MB.
@@ -71,7 +71,7 @@ def score_pairs(
         for (part,) in batches.for_process(batches.epoch(0)[::-1], process):
             indices = part.indices
             if len(indices):
-                values = _log_probabilities(
+                values = log_probabilities(
                     model, [source_ids[index] for index in indices], [target_ids[index] for index in indices]
                 )
                 found += zip(indices.tolist(), values.tolist(), strict=True)
@@ -83,11 +83,11 @@ def score_pairs(
     return [PairScore(by_pair[index], int(length)) for index, length in enumerate(target_lengths)]
 
 
-def _log_probabilities(model: Any, sources: list[list[int]], targets: list[list[int]]) -> npt.NDArray[np.float64]:
+def log_probabilities(model: Any, sources: list[list[int]], targets: list[list[int]]) -> npt.NDArray[np.float64]:
     """log P of each target given its source, `(pairs,)`."""
     pad = model.config.pad_token_id
-    input_ids, source_mask = _pad(sources, pad, model.device)
-    labels, target_mask = _pad(targets, pad, model.device)
+    input_ids, source_mask = padded(sources, pad, model.device)
+    labels, target_mask = padded(targets, pad, model.device)
     hidden = model.model(
         input_ids=input_ids,
         attention_mask=source_mask.long(),
@@ -105,13 +105,13 @@ def _log_probabilities(model: Any, sources: list[list[int]], targets: list[list[
     return np.array([pair.sum().item() for pair in torch.cat(chosen).double().cpu().split(lengths)])
 
 
-def _pad(ids: list[list[int]], value: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def padded(ids: list[list[int]], value: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
     """Lists of ids as one tensor padded on the right, `(pairs, longest)`, and which of its places hold ids."""
     lengths = torch.tensor([len(sentence) for sentence in ids])
     mask = torch.arange(int(lengths.max())) < lengths[:, None]
-    padded = torch.full(mask.shape, value)
-    padded[mask] = torch.tensor([token for sentence in ids for token in sentence])
-    return padded.to(device), mask.to(device)
+    rows = torch.full(mask.shape, value)
+    rows[mask] = torch.tensor([token for sentence in ids for token in sentence])
+    return rows.to(device), mask.to(device)
 
 
 def perplexity_of(scores: Sequence[PairScore]) -> float:

@@ -95,6 +95,29 @@ def read_lines(path: Path) -> list[str]:
     return list(_lines(path))
 
 
+def decode_line(raw: bytes, number: int, name: str) -> str:
+    """A line of UTF-8 without its end, which is a line feed and nothing else, with or without a carriage return.
+
+    Args:
+        raw: the line, as iteration over a binary file gives it.
+        number: which line of the file it is, from 1.
+        name: the file's, for the message.
+
+    Raises:
+        DataError: bytes that aren't UTF-8.
+    """
+    if number == 1:
+        raw = raw.removeprefix(b"\xef\xbb\xbf")  # a byte order mark is no part of the first sentence
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{name}: line {number}, byte {error.start + 1} is not UTF-8 (0x{raw[error.start]:02x}); convert the "
+            "text, for instance with `iconv -f LATIN1 -t UTF-8`"
+        ) from None
+    return text.removesuffix("\n").removesuffix("\r")
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Local files
 
@@ -213,16 +236,7 @@ def _some(pairs: Iterator[Pair], path: Path) -> Iterator[Pair]:
 def _lines(path: Path) -> Iterator[str]:
     with path.open("rb") as file:
         for number, raw in enumerate(file, start=1):
-            if number == 1:
-                raw = raw.removeprefix(b"\xef\xbb\xbf")  # a byte order mark is no part of the first sentence
-            try:
-                text = raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise DataError(
-                    f"{path}: line {number}, byte {error.start + 1} is not UTF-8 (0x{raw[error.start]:02x}); convert "
-                    "the file, for instance with `iconv -f LATIN1 -t UTF-8`"
-                ) from None
-            yield text.removesuffix("\n").removesuffix("\r")
+            yield decode_line(raw, number, str(path))
 
 
 def _text_pairs(source: Path, target: Path) -> Iterator[Pair]:

@@ -11,7 +11,6 @@ paired bootstrap resampling.
 """
 
 import argparse
-import copy
 import hashlib
 import importlib.metadata
 import json
@@ -19,7 +18,7 @@ import shlex
 import sys
 import time
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,16 +28,13 @@ from accelerate import Accelerator, PartialState
 from sacrebleu.metrics.base import Metric
 from transformers import GenerationConfig
 
-from modeling_vanilla_transformer import (
-    VanillaTransformerConfig,
-    VanillaTransformerForConditionalGeneration,
-    VanillaTransformerTokenizer,
-)
 from training.data import read_lines, read_pairs
 from training.evaluation import translate
 from training.files import print_text
 from training.forced_decoding import bits_per_character, perplexity_of, score_pairs
+from training.loading import read_model, search_of
 from training.metrics import METRICS, corpus_scores, make_metrics, paired_bootstrap
+from training.options import Parser, number_from
 from training.recipe import DataRecipe, DecodingRecipe, TrainingError, read_recipe
 from training.score_output import (
     LOG,
@@ -151,49 +147,23 @@ def check_lines(path: Path, lines: Sequence[str], other: Path | str, others: Seq
 # The systems
 
 
-def read_model(folder: Path) -> tuple[VanillaTransformerForConditionalGeneration, VanillaTransformerTokenizer]:
-    """The model and tokenizer of a folder that `save_pretrained` wrote.
-
-    Raises:
-        ScoreError: no model of ours there, or one that cannot be read.
-    """
-    for name in ("config.json", "tokenizer.json"):
-        if not (folder / name).is_file():
-            hint = f"; the model of this run is {folder / 'model'}" if (folder / "model").is_dir() else ""
-            raise ScoreError(f"{folder}: no model here, {name} is missing{hint}")
-    try:
-        ours = VanillaTransformerConfig.model_type
-        found = VanillaTransformerConfig.get_config_dict(folder)[0].get("model_type", ours)
-        if found != ours:
-            raise ScoreError(f"{folder}: the model_type is {found}; only models of the type {ours} can be scored")
-        model = VanillaTransformerForConditionalGeneration.from_pretrained(folder)
-        return model.eval(), VanillaTransformerTokenizer.from_pretrained(folder)
-    except ScoreError:
-        raise
-    except Exception as error:  # of many kinds: damaged JSON or weights, a configuration that isn't valid
-        raise ScoreError(f"{folder}: the model cannot be read: {' '.join(str(error).split())}") from error
-
-
 def searches(model: Any, options: argparse.Namespace) -> list[GenerationConfig]:
     """The model's own search with the settings of the command line in their place, one for each length penalty.
 
     Raises:
         ScoreError: length penalties to compare, but no beams that they could rank.
     """
-    search = copy.deepcopy(model.generation_config)
-    if options.num_beams:
-        search.num_beams = options.num_beams
-    if options.max_length_offset is not None:  # a limit of another kind would overrule it
-        search.max_length_offset, search.max_new_tokens, search.max_length = options.max_length_offset, None, None
-    elif all(getattr(search, key, None) is None for key in ("max_length_offset", "max_new_tokens", "max_length")):
-        search.max_length_offset = 50  # the paper's; without any limit, transformers would stop after 20 tokens
-    if options.length_penalty and len(options.length_penalty) > 1 and (search.num_beams or 1) == 1:
+    found = [
+        search_of(
+            model,
+            num_beams=options.num_beams,
+            length_penalty=penalty,
+            max_length_offset=options.max_length_offset,
+        )
+        for penalty in options.length_penalty or [None]
+    ]
+    if len(found) > 1 and (found[0].num_beams or 1) == 1:
         raise ScoreError("--length_penalty: with one beam no penalty changes anything; give --num_beams 2 or more")
-    found = []
-    own = 1.0 if search.length_penalty is None else search.length_penalty  # transformers' default
-    for penalty in options.length_penalty or [own]:
-        found.append(copy.deepcopy(search))
-        found[-1].length_penalty = penalty
     return found
 
 
@@ -240,8 +210,6 @@ def model_systems(
         if options.metrics != [PERPLEXITY]:
             with accelerator.autocast():
                 hypotheses = translate(model, tokenizer, test.sources, generation_config=search, **settings)
-            # A line a sentence, whatever the model wrote.
-            hypotheses = [" ".join(line.splitlines()) for line in hypotheses]
         made_by = {
             "model": str(folder),
             "num_beams": search.num_beams or 1,
@@ -369,26 +337,8 @@ def _compare(systems: Sequence[System], metrics: dict[str, Metric], resamples: i
 # The command line
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> typing.NoReturn:
-        raise ScoreError(f"{message}; {self.prog} --help explains the options")
-
-
-def _number(kind: type, least: float) -> Callable[[str], Any]:
-    """A reader of numbers from `least` on, for argparse."""
-
-    def read(text: str) -> Any:
-        value = kind(text)
-        if not least <= value < float("inf"):
-            raise argparse.ArgumentTypeError(f"{text} is out of range; give {least} or more")
-        return value
-
-    read.__name__ = kind.__name__  # argparse names it in its messages
-    return read
-
-
 def make_parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m training.score",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -406,7 +356,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--split", help="with --recipe test (the default) or validation; with --data as the recipe key test")
     for key in _DATA_KEYS:
         add(f"--{key}", help="with --data, as in a recipe")
-    add("--limit", type=_number(int, 1), metavar="N", help="the first N sentences only, for a try")
+    add("--limit", type=number_from(int, 1), metavar="N", help="the first N sentences only, for a try")
 
     add = parser.add_argument_group("scores").add_argument
     metrics = (*METRICS, PERPLEXITY)
@@ -414,13 +364,23 @@ def make_parser() -> argparse.ArgumentParser:
     tokenizations = typing.get_args(typing.get_type_hints(DecodingRecipe)["bleu_tokenize"])
     add("--tokenize", choices=tokenizations, help="sacreBLEU's; none: tokenised BLEU, of text tokenised already")
     add("--lowercase", action="store_true", help="BLEU and chrF without regard to case")
-    add("--bootstrap", type=_number(int, 1), default=1000, metavar="N", help="resamplings to compare systems by")
+    add("--bootstrap", type=number_from(int, 1), default=1000, metavar="N", help="resamplings to compare systems by")
 
     add = parser.add_argument_group("decoding; what isn't given is as the model has it").add_argument
-    add("--num_beams", type=_number(int, 1))
-    add("--length_penalty", nargs="+", type=_number(float, float("-1e9")), metavar="ALPHA", help="several: try each")
-    add("--max_length_offset", type=_number(int, 0), help="a translation's tokens beyond those of its source, at most")
-    add("--batch_tokens", type=_number(int, 1), default=4096, help="token slots of a batch (default: 4096)")
+    add("--num_beams", type=number_from(int, 1))
+    add(
+        "--length_penalty",
+        nargs="+",
+        type=number_from(float, float("-1e9")),
+        metavar="ALPHA",
+        help="several: try each",
+    )
+    add(
+        "--max_length_offset",
+        type=number_from(int, 0),
+        help="a translation's tokens beyond those of its source, at most",
+    )
+    add("--batch_tokens", type=number_from(int, 1), default=4096, help="token slots of a batch (default: 4096)")
     add("--mixed_precision", choices=("no", "auto", "bf16", "fp16"), default="no", help="default: no, which is exact")
 
     add = parser.add_argument_group("output").add_argument

@@ -129,6 +129,7 @@ def _train(recipe: Recipe, output: Path, accelerator: Accelerator, show: bool) -
         )
         config.vocab_size = len(tokenizer)
 
+    tokenizer.model_max_length = recipe.data.max_length  # so that whoever translates knows what it was trained for
     data.tokenize(tokenizer)
     with accelerator.local_main_process_first():  # the others find its result in the cache
         validation = validation_text and tokenize_pairs(
@@ -261,11 +262,9 @@ def _score_test(
     started = time.monotonic()
     sources, references = ([line or "" for line in test[side]] for side in ("source", "target"))
     decoding = recipe.decoding
-    hypotheses = translate(
+    result.hypotheses = translate(
         model, tokenizer, sources, batch_tokens=decoding.decode_batch_tokens, accelerator=accelerator, progress=show
     )
-    # A line a sentence, whatever the model wrote.
-    result.hypotheses = [" ".join(line.splitlines()) for line in hypotheses]
     seconds = time.monotonic() - started
     if accelerator.is_main_process:  # before scoring: whatever happens there, the translations are safe
         lines = "".join(f"{line}\n" for line in result.hypotheses)

@@ -82,7 +82,7 @@ def test_a_translation_found_by_beam_search_has_the_score_that_the_search_gave_i
     ids = tokenizer(SOURCE[0], return_tensors="pt")
     generated = model.generate(**ids, generation_config=search)
     tokens = generated.sequences[0, 1:]
-    (score,) = forced_decoding._log_probabilities(model, [ids["input_ids"][0].tolist()], [tokens.tolist()])
+    (score,) = forced_decoding.log_probabilities(model, [ids["input_ids"][0].tolist()], [tokens.tolist()])
     penalised = PairScore(score, len(tokens)).penalised(0.6)
     assert penalised == pytest.approx(generated.sequences_scores[0].item(), rel=1e-5)
 
