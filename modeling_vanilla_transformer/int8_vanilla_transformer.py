@@ -1,6 +1,8 @@
 # Copyright (2026) The vanilla-transformer authors. Licensed under the Apache License, Version 2.0.
 """Projections with 8-bit weights, for translating on a CPU in less time and memory; not the paper's, and not exact."""
 
+import warnings
+
 import torch
 from torch import nn
 
