@@ -19,9 +19,10 @@ class VanillaTransformerInt8Linear(nn.Module):
         self.in_features, self.out_features = linear.in_features, linear.out_features
         weight = linear.weight.detach().float().cpu()
         scales = weight.abs().amax(dim=1).clamp(min=torch.finfo(torch.float32).tiny).double() / 127
-        rounded = torch.quantize_per_channel(
-            weight, scales, torch.zeros_like(scales, dtype=torch.long), 0, torch.qint8
-        )
+        zeros = torch.zeros_like(scales, dtype=torch.long)
+        with warnings.catch_warnings():  # PyTorch means to replace these tensors, but by nothing yet that is as fast
+            warnings.simplefilter("ignore", UserWarning)
+            rounded = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
         bias = None if linear.bias is None else linear.bias.detach().float().cpu()
         self.packed = torch.ops.quantized.linear_prepack(rounded, bias)
 
