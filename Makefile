@@ -6,6 +6,7 @@ TEXT ?=
 SEED ?=
 RETRAIN ?=
 RUN ?= runs/quickstart
+DATA ?= embedded
 # By way of the environment, so that quotes and dollar signs in a sentence stay what they are.
 export QUICKSTART_TEXT = $(value TEXT)
 PYTEST_WORKERS ?= auto
@@ -13,11 +14,13 @@ PYTEST_WORKERS ?= auto
 export TOKENIZERS_PARALLELISM ?= false
 export HF_HUB_DISABLE_TELEMETRY ?= 1
 
-.PHONY: help quickstart test test-oldest lint format clean
+.PHONY: help quickstart bench-model test test-oldest lint format clean
 
 help:
 	@echo "make quickstart        train a small English-German model here and now, and translate with it"
 	@echo "make quickstart TEXT=\"The old farmer closed the door.\"   ... a sentence of yours"
+	@echo "make bench-model       make a model of base size to measure decoding with, in runs/bench_base"
+	@echo "make bench-model DATA=FOLDER        ... for real sentences: from train.en and train.de in a folder"
 	@echo "make test              the whole suite"
 	@echo "make test-oldest       the whole suite on the oldest supported libraries"
 	@echo "make lint              style, imports and types"
@@ -47,6 +50,12 @@ quickstart: $(VENV)/installed
 	  $(if $(RETRAIN),--retrain) $(if $(value TEXT),--text="$$QUICKSTART_TEXT")
 	@printf 'Its attention to the source while it translates: '
 	@$(BIN)/python -m hub_card.figures -o "$(RUN)/cross_attention.png" -- "$(RUN)/model" "$$(cat "$(RUN)/sentence.txt")"
+
+bench-model: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	$(BIN)/python -m training.train configuration/recipes/multi30k_en_de.yaml --data "$(DATA)" --max_epochs 4 \
+	  --validation null --test null --output runs/bench_small --resume auto
+	$(BIN)/python -m tests.benchmarks.decoding_model runs/bench_small/model runs/bench_base
 
 test: $(VENV)/installed hunspell
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(PYTEST_WORKERS)

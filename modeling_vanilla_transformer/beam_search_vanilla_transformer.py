@@ -489,7 +489,9 @@ def beam_search(
         model_kwargs,
     )
     implementation = model.config._attn_implementation
-    if implementation not in ("eager", "sdpa"):  # the others take no mask of beams
+    if input_ids.device.type == "cpu":  # so few queries are a matter of plain products
+        model.config._attn_implementation = "eager"
+    elif implementation != "eager":  # flash and flex attention take no mask of beams
         model.config._attn_implementation = "sdpa"
     try:
         while search.advance():

@@ -125,24 +125,28 @@ class _TutorialTransformer(nn.Module):
         return self.output(decoded)
 
 
+def marian_of_the_same_sizes(config: VanillaTransformerConfig, positions: int = 512) -> MarianMTModel:
+    """Returns `MarianMTModel` with as many weights as our model of this configuration has, and its special tokens."""
+    same = ("vocab_size", "d_model", "encoder_layers", "decoder_layers", "encoder_ffn_dim", "decoder_ffn_dim")
+    same += ("encoder_attention_heads", "decoder_attention_heads", "dropout", "activation_function")
+    same += ("pad_token_id", "eos_token_id", "bos_token_id", "decoder_start_token_id")
+    return MarianMTModel(
+        MarianConfig(
+            **{name: getattr(config, name) for name in same},
+            scale_embedding=True,
+            max_position_embeddings=positions,
+            forced_eos_token_id=None,
+        )
+    )
+
+
 class MarianTrainer:
     """`MarianMTModel` of the same sizes, trained by `Seq2SeqTrainer`."""
 
     name = "MarianMT, Seq2SeqTrainer"
 
     def __init__(self, config: VanillaTransformerConfig, device: str, bf16: bool, compile: bool, folder: str):
-        same = ("vocab_size", "d_model", "encoder_layers", "decoder_layers", "encoder_ffn_dim", "decoder_ffn_dim")
-        same += ("encoder_attention_heads", "decoder_attention_heads", "dropout", "pad_token_id", "eos_token_id")
-        self.model = MarianMTModel(
-            MarianConfig(
-                **{name: getattr(config, name) for name in same},
-                activation_function="relu",
-                scale_embedding=True,
-                max_position_embeddings=512,
-                decoder_start_token_id=config.decoder_start_token_id,
-                forced_eos_token_id=None,
-            )
-        )
+        self.model = marian_of_the_same_sizes(config)
         self.settings = dict(
             output_dir=folder, label_smoothing_factor=LABEL_SMOOTHING, bf16=bf16, torch_compile=compile
         )
