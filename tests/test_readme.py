@@ -149,7 +149,7 @@ def test_the_fine_tuning_lines_run_alone(quickstart_model):
 
 
 def test_the_other_commands_run_as_they_stand(quickstart_model, tmp_path):
-    """Fine-tuning, scoring and planning, on small files in the places that the README names."""
+    """Fine-tuning, translating, scoring and planning, on small files in the places that the README names."""
     lines = {"en": "A dog runs.\nTwo men sit.\n" * 6, "de": "Ein Hund rennt.\nZwei Männer sitzen.\n" * 6}
     for name in ("train", "val", "test"):
         for code, text in lines.items():
@@ -169,3 +169,15 @@ def test_the_other_commands_run_as_they_stand(quickstart_model, tmp_path):
     assert "BLEU" in execute(score, "--max_length_offset", "5").stdout
     assert (tmp_path / "scores.jsonl").is_file() and (tmp_path / "scored/pairs.tsv").is_file()
     assert "63,045,632" in execute(line("python -m training.plan")).stdout
+    limit = ("--max_length_offset", "5")
+    for words, lines_out in (("--input test.en --output", 0), ("--input test.en --n_best", 12 * 4)):
+        translate = line(f"python -m training.translate runs/quickstart/model {words}")
+        for name in ("test.en", "translated.de"):
+            translate = translate.replace(f" {name}", f" {tmp_path / name}")
+        assert len(execute(translate, *limit).stdout.splitlines()) == lines_out
+    assert len((tmp_path / "translated.de").read_text().splitlines()) == 12
+    piped = line("python -m training.translate runs/quickstart/model < test.en")
+    piped = piped.replace("test.", f"{tmp_path}/test.").replace("python", sys.executable, 1)
+    environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
+    subprocess.run(f"{piped} {' '.join(limit)}", shell=True, check=True, cwd=ROOT, env=environment, timeout=300)
+    assert (tmp_path / "test.translated.de").read_text() == (tmp_path / "translated.de").read_text()
