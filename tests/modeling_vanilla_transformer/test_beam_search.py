@@ -307,6 +307,16 @@ def test_attention_without_masks_of_beams_gives_way_for_the_search_alone(trained
         trained.config._attn_implementation = "sdpa"
 
 
+def test_what_is_returned_can_be_trained_on(trained, sources):
+    """As in reinforcement learning, where translations of the model's own are its next targets."""
+    batch = sources(range(5))
+    outputs = trained.generate(**batch, num_beams=3, max_new_tokens=6, return_dict_in_generate=True)
+    assert not any(value.is_inference() for value in outputs.values())
+    loss = trained(**batch, labels=outputs.sequences[:, 1:].clone(), decoder_input_ids=outputs.sequences[:, :-1]).loss
+    (gradient,) = torch.autograd.grad(loss * outputs.sequences_scores.sum(), [trained.lm_head.weight])
+    assert gradient.abs().sum() > 0
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Its parts
 # ---------------------------------------------------------------------------------------------------------------------
