@@ -64,6 +64,9 @@ LENGTH_PENALTIES: dict[str, Callable[[Any, float], Any]] = {"wu": wu_length_pena
 class PreallocatedLayer(DynamicLayer):
     """Keys and values of one layer in buffers with room to spare, so that a step writes only what is new."""
 
+    keys: torch.Tensor
+    values: torch.Tensor
+
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.key_buffer = self.value_buffer = torch.empty(0)
@@ -150,7 +153,7 @@ def _as_stored(logits: torch.Tensor) -> tuple[torch.Tensor, int]:
 class Trace:
     """What the search remembers of its steps, to read hypotheses back from their last word to the first."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.words: list[torch.Tensor] = []  # of each step, the candidates' words (sentences, candidates)
         self.origins: list[torch.Tensor] = []  # ... the beams that the candidates continue (sentences, candidates)
         self.kept: list[torch.Tensor] = []  # ... the candidates that became its beams (sentences, beams)
@@ -432,21 +435,20 @@ class BeamSearch:
             self.collected["cross_attentions"].append(self._rows_of(outputs.cross_attentions))
             self.collected["decoder_attentions"].append(self._rows_of(outputs.attentions, own_past=True))
         if "output_hidden_states" in self.collects:
-            states = outputs.hidden_states
-            rows = self._rows_of(tuple(layer[:, None] for layer in states))
+            rows = self._rows_of(tuple(layer[:, None] for layer in outputs.hidden_states))
             self.collected["decoder_hidden_states"].append(tuple(layer[:, 0] for layer in rows))
 
-    def _rows_of(self, layers: tuple | None, own_past: bool = False) -> tuple | None:
+    def _rows_of(self, layers: tuple, own_past: bool = False) -> tuple:
         """
         Returns for each layer's (sentences, h, queries, width) what the beams have as rows (sentences * beams, h,
         queries, width); with `own_past`, of the keys of all beams a beam's own.
         """
-        if not layers or layers[0] is None:
+        if not layers or layers[0] is None:  # attention that gives no weights
             return layers
         if len(self.trace) == 0:  # the prompt's, which all beams share
             return tuple(layer.repeat_interleave(self.beams, dim=0) for layer in layers)
         layers = tuple(layer.transpose(1, 2) for layer in layers)  # (sentences, beams, h, width)
-        if own_past and not self.greedy:
+        if own_past and self.mask is not None and not self.greedy:
             sentences, beams, heads, _ = layers[0].shape
             prompt = torch.arange(self.prompt_length, device=self.places.device).expand(sentences, beams, -1)
             later = (self.mask[..., self.prompt_length :] == 0).nonzero()[:, -1].view(sentences, beams, -1)
