@@ -222,27 +222,37 @@ class BeamSearch:
         self.candidates = 1 if self.greedy else max(2, 1 + len(ends)) * self.beams
 
         prompt, device = input_ids[:: self.beams], input_ids.device  # beams of a sentence begin alike
+        self.fill = generation_config.pad_token_id  # behind what is finished
+        if self.fill is None:
+            self.fill = ends[0] if ends else 0
+        # The caller's criteria stand in the place of those that follow from the configuration.
+        ends = [word for one in stopping_criteria if isinstance(one, EosTokenCriteria) for word in one.eos_token_id]
         self.end_tokens = torch.tensor(ends, dtype=torch.long, device=device)
         self.encoder_outputs = model_kwargs["encoder_outputs"]
         self.source = self.encoder_outputs[0][:: self.beams].contiguous()
-        self.source_mask, self.mask = None, None
+        dtype = self.source.dtype
+        # So few queries are a matter of plain products on a CPU; flash and flex attention take no mask of beams.
+        implementation = model.config._attn_implementation
+        self.attention = "eager" if device.type == "cpu" or implementation == "eager" else "sdpa"
         seen = model_kwargs.get("attention_mask")
-        if seen is not None and not seen.all():
-            self.source_mask = _added(seen[:: self.beams], self.source.dtype)[:, None, None]
-        self.prompt, self.prompt_mask = prompt, model_kwargs.get("decoder_attention_mask")
+        if seen is None:
+            seen = torch.ones(self.source.shape[:2], device=device)
+        else:
+            seen = seen[:: self.beams]
+        self.source_mask = _added(seen, dtype)[:, None, None]  # (sentences, 1, 1, source length)
+        self.prompt = prompt
         sentences, self.prompt_length = prompt.shape
-        if self.prompt_mask is not None:
-            self.prompt_mask = self.prompt_mask[:: self.beams]
-        if self.prompt_mask is not None or not self.greedy:
-            # Which of the target's keys a beam sees, added to its attention scores: (sentences, beams, keys)
-            self.mask = self.source.new_zeros(sentences, self.beams, self.prompt_length)
-            if self.prompt_mask is not None:
-                self.mask += _added(self.prompt_mask, self.source.dtype)[:, None]
+        # Which of the target's keys a beam sees, added to its attention scores: (sentences, beams, keys)
+        self.mask = self.source.new_zeros(sentences, self.beams, self.prompt_length)
+        seen = model_kwargs.get("decoder_attention_mask")
+        if seen is not None:
+            self.mask += _added(seen[:: self.beams], dtype)[:, None]
         self.cache = EncoderDecoderCache(
             Cache(layers=[PreallocatedLayer() for _ in range(model.config.decoder_layers)]), DynamicCache()
         )
 
-        longest = generation_config.max_length - self.prompt_length
+        longest = min(generation_config.max_length, stopping_criteria.max_length or generation_config.max_length)
+        longest = max(1, longest - self.prompt_length)
         self.limits = torch.full((sentences,), longest, device=device) if limits is None else limits.clamp(max=longest)
         own = (EosTokenCriteria, MaxLengthCriteria)  # what the search looks after itself
         self.criteria = StoppingCriteriaList(one for one in stopping_criteria if not isinstance(one, own))
@@ -257,7 +267,7 @@ class BeamSearch:
 
         self.places = torch.arange(sentences, device=device)
         self.words = prompt.new_empty(sentences, self.beams)  # the newest of each beam
-        dtype = torch.promote_types(self.source.dtype, torch.float32)
+        dtype = torch.promote_types(dtype, torch.float32)
         # Log-probabilities of the beams (sentences, beams). All begin alike, so only the first may speak.
         self.scores = self.source.new_full((sentences, self.beams), OUT_OF_THE_RUNNING, dtype=dtype)
         self.scores[:, 0] = 0
@@ -277,7 +287,7 @@ class BeamSearch:
         scores, index = total.flatten(1).topk(self.candidates)  # (sentences, candidates)
         origins, words = index // best.shape[-1], words.flatten(1).gather(1, index)
         if self.greedy:  # as in transformers' search, sentences that are done go on with padding
-            words = words.masked_fill(self.done[:, None], self.config.pad_token_id or 0)
+            words = words.masked_fill(self.done[:, None], self.fill)
         step = len(self.trace)
         ends = (words[..., None] == self.end_tokens).any(-1) | (step + 1 >= self.limits)[:, None]
         rows = None
@@ -297,10 +307,10 @@ class BeamSearch:
             return False
         if rows is not None:
             self.rows = _take(rows, kept)
-        if self.mask is not None:  # the new words' keys come behind the others, and each beam sees its own
-            own = torch.eye(self.beams, dtype=self.mask.dtype, device=self.mask.device)
-            own = _added(own, self.mask.dtype).expand(len(self.places), -1, -1)
-            self.mask = torch.cat((_take(self.mask, origins_kept), own), dim=-1)
+        # The new words' keys come behind the others, and each beam sees its own.
+        own = torch.eye(self.beams, dtype=self.mask.dtype, device=self.mask.device)
+        own = _added(own, self.mask.dtype).expand(len(self.places), -1, -1)
+        self.mask = torch.cat((_take(self.mask, origins_kept), own), dim=-1)
         if leaving >= LEAVING_SHARE * len(self.places) and not self.all_stay:
             self._leave()
         return True
@@ -331,33 +341,36 @@ class BeamSearch:
 
     def _logits(self) -> torch.Tensor:
         """Runs the decoder over the newest words, at first the prompt: (sentences, beams or 1, vocabulary)."""
-        step = len(self.trace)
-        decoder = self.model.get_decoder()
+        step, length = len(self.trace), self.prompt_length
         if step == 0:
-            inputs = {"input_ids": self.prompt, "attention_mask": self.prompt_mask}
+            later = torch.ones(length, length, device=self.mask.device).tril()
+            mask = self.mask[:, :1] + _added(later, self.mask.dtype)  # (sentences, prompt length, prompt length)
+            positions = torch.arange(length, device=mask.device)
         else:
-            position = torch.full((self.beams,), self.prompt_length + step - 1, device=self.words.device)
-            mask = None if self.mask is None else self.mask[:, None]
-            inputs = {"input_ids": self.words, "attention_mask": mask, "position_ids": position}
-        outputs = decoder(
-            **inputs,
-            encoder_hidden_states=self.source,
-            encoder_attention_mask=self.source_mask,
+            mask = self.mask
+            positions = torch.full((self.beams,), length + step - 1, device=mask.device)
+        outputs = self.model(
+            decoder_input_ids=self.words if step else self.prompt,
+            decoder_attention_mask=mask[:, None],
+            decoder_position_ids=positions,
+            encoder_outputs=(self.source,),
+            attention_mask=self.source_mask,
             past_key_values=self.cache,
             use_cache=True,
+            logits_to_keep=0 if step else 1,
+            attn_implementation=self.attention,
             output_attentions="output_attentions" in self.collects,
             output_hidden_states="output_hidden_states" in self.collects,
         )
         if self.collects:
             self._collect(outputs)
-        hidden_states = outputs.last_hidden_state
-        return self.model.lm_head(hidden_states if step else hidden_states[:, -1:])
+        return outputs.logits
 
     def _finish(self, scores: torch.Tensor, ends: torch.Tensor, step: int):
         """Adds those of the best candidates that end here to the finished hypotheses, and keeps the best of all."""
         scores, ends = scores[:, : self.beams], ends[:, : self.beams]
-        if not self.greedy:
-            scores = scores / self.penalty(step + 1)
+        # With one beam the first end is the end, whatever its score.
+        scores = torch.zeros_like(scores) if self.greedy else scores / self.penalty(step + 1)
         scores = scores.masked_fill(~ends | self.done[:, None], -torch.inf)
         self.finished_scores, best = torch.cat((self.finished_scores, scores), dim=1).topk(self.beams)
         steps = torch.full_like(self.finished_steps, step)
@@ -372,6 +385,9 @@ class BeamSearch:
             over = worst > -torch.inf
         elif self.guesses:
             over = (worst > -torch.inf) & (worst >= best / self.penalty(length))
+        elif self.logits_processor:  # which may raise log-probabilities; transformers' rule
+            lengths = self.limits.to(best.dtype) if self.config.length_penalty > 0 else length
+            over = (worst > -torch.inf) & (worst >= best / self.penalty(lengths))
         else:
             # A log-probability can only fall, and the penalty is monotonic: no end beats the better of these two.
             limits = self.limits.to(best.dtype)
@@ -386,8 +402,7 @@ class BeamSearch:
         tensors = ("places", "words", "scores", "limits", "done", "source", "source_mask", "mask")
         tensors += ("finished_scores", "finished_steps", "finished_candidates")
         for name in tensors:
-            if getattr(self, name) is not None:
-                setattr(self, name, getattr(self, name)[stay])
+            setattr(self, name, getattr(self, name)[stay])
         self.cache.self_attention_cache.batch_select_indices(stay)
         self.cache.cross_attention_cache.batch_select_indices(stay)
         self.trace.select(stay)
@@ -396,7 +411,7 @@ class BeamSearch:
         """Reads what is to be returned of `sentences` (n,)."""
         best = (sentences, slice(self.returned))
         words, origins = self.trace.read(
-            sentences, self.finished_steps[best], self.finished_candidates[best], self.config.pad_token_id or 0
+            sentences, self.finished_steps[best], self.finished_candidates[best], self.fill
         )
         self.results.append((self.places[sentences], self.finished_scores[best], words, origins))
 
@@ -408,7 +423,7 @@ class BeamSearch:
         scores = torch.cat([scores for _, scores, _, _ in self.results])[order].flatten()
         words, origins = (
             torch.cat([_padded(result[field], steps, fill) for result in self.results])[order].flatten(0, 1)
-            for field, fill in ((2, self.config.pad_token_id or 0), (3, -1))
+            for field, fill in ((2, self.fill), (3, -1))
         )
         length = int((origins >= 0).sum(dim=-1).max())
         prompt = self.prompt.repeat_interleave(self.returned, dim=0)
@@ -433,9 +448,9 @@ class BeamSearch:
         """Keeps attention weights and hidden states of a step as transformers' search has them, a beam a row."""
         if "output_attentions" in self.collects:
             self.collected["cross_attentions"].append(self._rows_of(outputs.cross_attentions))
-            self.collected["decoder_attentions"].append(self._rows_of(outputs.attentions, own_past=True))
+            self.collected["decoder_attentions"].append(self._rows_of(outputs.decoder_attentions, own_past=True))
         if "output_hidden_states" in self.collects:
-            rows = self._rows_of(tuple(layer[:, None] for layer in outputs.hidden_states))
+            rows = self._rows_of(tuple(layer[:, None] for layer in outputs.decoder_hidden_states))
             self.collected["decoder_hidden_states"].append(tuple(layer[:, 0] for layer in rows))
 
     def _rows_of(self, layers: tuple, own_past: bool = False) -> tuple:
@@ -448,7 +463,7 @@ class BeamSearch:
         if len(self.trace) == 0:  # the prompt's, which all beams share
             return tuple(layer.repeat_interleave(self.beams, dim=0) for layer in layers)
         layers = tuple(layer.transpose(1, 2) for layer in layers)  # (sentences, beams, h, width)
-        if own_past and self.mask is not None and not self.greedy:
+        if own_past:
             sentences, beams, heads, _ = layers[0].shape
             prompt = torch.arange(self.prompt_length, device=self.places.device).expand(sentences, beams, -1)
             later = (self.mask[..., self.prompt_length :] == 0).nonzero()[:, -1].view(sentences, beams, -1)
@@ -475,7 +490,9 @@ def beam_search(
     stopping criterion. Hypotheses are ranked by their log-probability over the length penalty `length_penalty_type`.
     A sentence ends when no unfinished hypothesis can beat the worst one it will return; with `early_stopping=True`, as
     soon as it has `num_beams` finished ones; with `early_stopping=False` and the penalty "power", by transformers' own
-    guess; with one beam, at the end token. `limits` (sentences,), if any, count generated tokens.
+    guess; with one beam, at the end token. Logits processors may raise log-probabilities, so that nothing short of the
+    limit is sure: beside them a sentence ends by the rule of transformers' `early_stopping="never"`. `limits`
+    (sentences,), if any, count generated tokens.
 
     Returns the sequences (sentences * num_return_sequences, length), best first, or with `return_dict_in_generate` an
     output that also holds their scores and what else was asked for, all as transformers' search does (but no cache).
@@ -490,19 +507,11 @@ def beam_search(
         limits,
         model_kwargs,
     )
-    implementation = model.config._attn_implementation
-    if input_ids.device.type == "cpu":  # so few queries are a matter of plain products
-        model.config._attn_implementation = "eager"
-    elif implementation != "eager":  # flash and flex attention take no mask of beams
-        model.config._attn_implementation = "sdpa"
     # Where nobody else sees its tensors, they need no record of views and versions: a step of a small model takes a
     # quarter less. What is returned is made outside.
-    try:
-        with torch.inference_mode(not search.all_stay):
-            while search.advance():
-                pass
-    finally:
-        model.config._attn_implementation = implementation
+    with torch.inference_mode(not search.all_stay):
+        while search.advance():
+            pass
     return search.result()
 
 

@@ -25,6 +25,7 @@ OTHER_SEARCHES = (
     "assistant_model",
     "assistant_early_exit",
     "prompt_lookup_num_tokens",
+    "use_mtp",
     "streamer",
     "stop_strings",
     "synced_gpus",
@@ -117,9 +118,9 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
                 f"length_penalty_type={penalty_type!r}: it must be one of {', '.join(map(repr, LENGTH_PENALTIES))}."
             )
         offset = setting("max_length_offset")
-        if offset is not None and not (isinstance(offset, int) and offset >= 0):
+        if offset is not None and not (isinstance(offset, int) and offset >= 0 and offset is not True):
             raise ValueError(f"max_length_offset={offset!r}: it must be a whole number, at least 0.")
-        others = [name for name in OTHER_SEARCHES if setting(name, False) is not False]
+        others = [name for name in OTHER_SEARCHES if setting(name, False) is not False and setting(name) != 0]
         others += ["num_beam_groups"] if setting("num_beam_groups", 1) > 1 else []
         others += ["weights in shards"] if is_sharded(self) else []
         ours = not others and kwargs.get("custom_generate") is None
@@ -155,9 +156,8 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
             else:
                 stopping_criteria = StoppingCriteriaList(stopping_criteria or [])
                 stopping_criteria.append(SourceLengthCriteria(limits))
-        if (
-            kwargs.get("encoder_outputs") is not None
-        ):  # transformers would put the expanded ones into the caller's object
+        # transformers would put the expanded ones into the caller's object.
+        if kwargs.get("encoder_outputs") is not None:
             kwargs["encoder_outputs"] = copy.copy(kwargs["encoder_outputs"])
         if ours:  # through the hook for loops of one's own, which gets these two as arguments
             kwargs.update(custom_generate=beam_search, length_penalty_type=penalty_type)

@@ -33,7 +33,7 @@ class VanillaTransformerInt8Linear(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         """Returns the projection (..., outputs) of `hidden_states` (..., inputs), float32 on a CPU."""
-        return torch.ops.quantized.linear_dynamic(hidden_states, self.packed, True)
+        return torch.ops.quantized.linear_dynamic(hidden_states.float(), self.packed, True)
 
     def extra_repr(self) -> str:
         return f"in_features={self.in_features}, out_features={self.out_features}"

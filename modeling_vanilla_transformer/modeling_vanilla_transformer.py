@@ -164,6 +164,7 @@ class VanillaTransformerLinear(nn.Linear):
             hidden_states.device.type == "cpu"
             and hidden_states.dtype == torch.float32
             and rows <= FEW_ROWS
+            and type(self.weight) is nn.Parameter  # quantised ones know products of their own
             and not torch.is_grad_enabled()
             and not torch.is_autocast_enabled("cpu")
             and not torch.compiler.is_compiling()
@@ -212,13 +213,15 @@ class VanillaTransformerAttention(nn.Module):
         key: torch.Tensor,
         value: torch.Tensor,
         attention_mask: torch.Tensor | None,
+        attn_implementation: str | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """
-        Lets the queries of `hidden_states` (batch, queries, d_model) attend to `key` and `value`. Returns the output
-        (batch, queries, d_model) and, from back ends that have them, the weights (batch, h, queries, keys).
+        Lets the queries of `hidden_states` (batch, queries, d_model) attend to `key` and `value`, by the
+        configuration's back end or that of this call, `attn_implementation`. Returns the output (batch, queries,
+        d_model) and, from back ends that have them, the weights (batch, h, queries, keys).
         """
-        implementation = self.config._attn_implementation
+        implementation = attn_implementation or self.config._attn_implementation
         if "flash" in implementation and (self.d_k != self.d_v or self.d_k > FLASH_MAX_HEAD_WIDTH):
             raise ValueError(
                 f"Flash attention serves heads with d_k = d_v <= {FLASH_MAX_HEAD_WIDTH} only, and this model has "
@@ -418,7 +421,12 @@ class VanillaTransformerPreTrainedModel(PreTrainedModel):
         return source
 
     def save_pretrained(self, save_directory, **kwargs):
-        """As transformers' own; the configuration also names the class for every Auto class the code can serve."""
+        """
+        As transformers' own; the configuration also names the class for every Auto class the code can serve. A model
+        after `quantize_int8()` is a ValueError.
+        """
+        if any(isinstance(module, VanillaTransformerInt8Linear) for module in self.modules()):
+            raise ValueError("A model after quantize_int8() cannot be saved: save the model that it was made of.")
         if self._auto_class is not None:
             module = type(self).__module__.split(".")[-1]
             self.config.auto_map = getattr(self.config, "auto_map", None) or {}
@@ -610,13 +618,15 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
         past_key_values: EncoderDecoderCache | None = None,
         inputs_embeds: torch.FloatTensor | None = None,
         decoder_inputs_embeds: torch.FloatTensor | None = None,
+        decoder_position_ids: torch.LongTensor | None = None,
         use_cache: bool | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> Seq2SeqModelOutput:
         """
         Runs both stacks. The source is `input_ids` (batch, source length) or its embeddings, with `attention_mask`
         0 at padding, or the encoder's finished `encoder_outputs`; the target is `decoder_input_ids` (batch, target
-        length), which begin with the start token. Returns the decoder's `last_hidden_state` (batch, target length,
+        length), which begin with the start token and are at `decoder_position_ids` (target length,) where those do not
+        follow on what the cache holds. Returns the decoder's `last_hidden_state` (batch, target length,
         d_model), the encoder's, the cache, and with `output_attentions` or `output_hidden_states` those of each layer.
         """
         encoded: BaseModelOutput = encoder_outputs
@@ -634,6 +644,7 @@ class VanillaTransformerModel(VanillaTransformerPreTrainedModel):
             encoder_attention_mask=attention_mask,
             past_key_values=past_key_values,
             inputs_embeds=decoder_inputs_embeds,
+            position_ids=decoder_position_ids,
             use_cache=use_cache,
             **kwargs,
         )
@@ -698,11 +709,6 @@ class VanillaTransformerForConditionalGeneration(
             )
         quantize_projections(self)
         return self.eval().requires_grad_(False)
-
-    def save_pretrained(self, save_directory, **kwargs):
-        if isinstance(self.lm_head, VanillaTransformerInt8Linear):
-            raise ValueError("A model after quantize_int8() cannot be saved: save the model that it was made of.")
-        super().save_pretrained(save_directory, **kwargs)
 
     def prepare_decoder_input_ids_from_labels(self, labels: torch.Tensor) -> torch.Tensor:
         """Returns the decoder's input for `labels`, both (batch, target length)."""

@@ -46,8 +46,14 @@ class GrowingFile:
         try:
             self._file = os.fdopen(os.open(self._unfinished, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
+            if (
+                os.fstat(self._file.fileno()).st_ino != self._unfinished.stat().st_ino
+            ):  # the other one finished just now
+                raise FileNotFoundError(self._unfinished)
         except BlockingIOError:
             raise OutputError(f"--output: another process is writing {self._unfinished}; name another file") from None
+        except FileNotFoundError:
+            raise OutputError(f"--output: another process has just written {self.path}; name another file") from None
         except OSError as error:
             raise self._not_writable(error) from error
         try:

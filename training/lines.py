@@ -49,6 +49,8 @@ class Input:
         self.name = "standard input" if path is None else str(path)
         if path is not None and not path.exists():
             raise DataError(f"{path}: no such file")
+        if path is None and sys.stdin is None:
+            raise DataError("standard input is closed; name a file with --input")
         try:
             self._file: BinaryIO = sys.stdin.buffer if path is None else path.open("rb")
         except OSError as error:

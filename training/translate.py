@@ -215,6 +215,8 @@ def _translate(options: argparse.Namespace, accelerator: Accelerator) -> None:
 
 def _open_output(options: argparse.Namespace, origin: dict[str, Any]) -> GrowingFile | StandardOutput:
     if not options.output:
+        if sys.stdout is None:
+            raise OptionError("standard output is closed; name a file with --output")
         return StandardOutput()
     if options.input and options.input.resolve() == options.output.resolve():
         raise OptionError(f"--output: {options.output} is what is to be translated; name another file")

@@ -2,7 +2,7 @@
 
 import copy
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -153,9 +153,28 @@ class Translator:
         # The longest first: what doesn't fit into memory fails at once, and the time left is not underestimated.
         order = sorted(range(len(ids)), key=lambda index: -len(ids[index]))[process::processes]
         found: list[tuple[int, list[Translation]]] = []
-        while len(found) < len(order):
-            width = max(len(ids[order[len(found)]]), _LEAST_TOKENS)
-            part = order[len(found) : len(found) + max(1, self.batch_tokens // width)]
+        error: TrainingError | None = None
+        try:
+            for batch in self._batches(texts, ids, order):
+                found += batch
+                advance(len(batch) * processes)
+        except MemoryTooSmall as caught:
+            error = caught
+        everywhere = gather_object([(error, found)]) if processes > 1 else [(error, found)]
+        for error, _ in everywhere:  # one process's error is everybody's, so that nobody waits for it
+            if error is not None:
+                raise error
+        by_text = dict(pair for _, theirs in everywhere for pair in theirs)
+        return [by_text[index] for index in range(len(ids))]
+
+    def _batches(
+        self, texts: Sequence[str], ids: Sequence[list[int]], order: Sequence[int]
+    ) -> Iterator[list[tuple[int, list[Translation]]]]:
+        """The translations of the texts in `order`, with their indices, batch after batch."""
+        done = 0
+        while done < len(order):
+            width = max(len(ids[order[done]]), _LEAST_TOKENS)
+            part = order[done : done + max(1, self.batch_tokens // width)]
             batch = self._batch([texts[index] for index in part], [ids[index] for index in part])
             if batch is None:
                 if len(part) == 1:
@@ -165,10 +184,8 @@ class Translator:
                     )
                 self.batch_tokens = width * len(part) // 2
                 continue
-            found += zip(part, batch, strict=True)
-            advance(len(part) * processes)
-        by_text = dict(gather_object(found) if processes > 1 else found)
-        return [by_text[index] for index in range(len(ids))]
+            done += len(part)
+            yield list(zip(part, batch, strict=True))
 
     def _batch(self, texts: list[str], ids: list[list[int]]) -> list[list[Translation]] | None:
         """The translations of texts that are decoded together; None where memory doesn't suffice."""
@@ -204,13 +221,16 @@ class Translator:
 
     def _generated(self, row: list[int]) -> list[int]:
         """The tokens of a row of `generate` behind the start token: to the end of sentence or, without one, all."""
-        end, pad = self.model.config.eos_token_id, self.tokenizer.pad_token_id
+        end, pad = self.search.eos_token_id, self.tokenizer.pad_token_id
+        end = self.model.config.eos_token_id if end is None else end
         ends = end if isinstance(end, list) else [end]
         tokens = row[1:]
         for place, token in enumerate(tokens):
             if token in ends:
                 return tokens[: place + 1]
-        return [token for token in tokens if token != pad]
+        while tokens and tokens[-1] == pad:
+            tokens.pop()
+        return tokens
 
     def _penalty(self, length: int) -> float:
         penalty = LENGTH_PENALTIES[getattr(self.search, "length_penalty_type", None) or "power"]

@@ -1,8 +1,10 @@
 """Our beam search beside transformers' own, on sentences of the corpus and a model that has learnt a little of it."""
 
+import copy
+
 import pytest
 import torch
-from transformers import GenerationMixin, StoppingCriteria, TextStreamer
+from transformers import GenerationMixin, MaxLengthCriteria, StoppingCriteria, TextStreamer
 from transformers.cache_utils import DynamicCache, DynamicLayer, EncoderDecoderCache
 
 from modeling_vanilla_transformer import (
@@ -144,6 +146,10 @@ SETTINGS = {
     "suppressed": dict(suppress_tokens=[10, 20, 30, 40], bad_words_ids=[[50, 60]]),
     "two ends": dict(eos_token_id=[END, 300, 301]),
     "no end": dict(eos_token_id=None, max_new_tokens=5),
+    "rising scores": dict(exponential_decay_length_penalty=(3, 1.5)),
+    "favoured": dict(sequence_bias={(20,): 3.0, (30, 31): 2.0}),
+    "own limit": dict(stopping_criteria=[MaxLengthCriteria(5)]),
+    "greedy, own limit": dict(num_beams=1, stopping_criteria=[MaxLengthCriteria(5)]),
     "allowed": dict(prefix_allowed_tokens_fn=lambda sentence, row: [1, *range(20 + sentence, 600, 3)]),
 }
 
@@ -294,17 +300,51 @@ def test_a_row_of_bfloat16_logits_is_scored_in_float32(trained, sources):
 
 
 @torch.no_grad()
-def test_attention_without_masks_of_beams_gives_way_for_the_search_alone(trained, sources):
+def test_attention_that_takes_no_mask_of_beams_gives_way_in_the_search(trained, sources):
     search = paper_generation_config(trained.config, max_length_offset=4)
     encoded = trained.get_encoder()(**sources(range(5)))
     settings = dict(attention_mask=sources(range(5))["attention_mask"], generation_config=search)
     expected = trained.generate(encoder_outputs=encoded, **settings)
+    assert encoded.last_hidden_state.shape[0] == 5
     trained.config._attn_implementation = "flash_attention_2"
     try:
         assert torch.equal(trained.generate(encoder_outputs=encoded, **settings), expected)
         assert trained.config._attn_implementation == "flash_attention_2"
     finally:
         trained.config._attn_implementation = "sdpa"
+
+
+@torch.no_grad()
+def test_the_models_own_forward_runs(trained, sources, monkeypatch):
+    """As whoever changes logits in a subclass, or hangs hooks into the model, expects."""
+    forward = trained.forward
+
+    def without_the_end(*args, **kwargs):
+        outputs = forward(*args, **kwargs)
+        outputs.logits[..., END] = -torch.inf
+        return outputs
+
+    monkeypatch.setattr(trained, "forward", without_the_end)
+    for beams in (1, 3):
+        rows = trained.generate(**sources(range(3)), num_beams=beams, max_new_tokens=9)
+        assert rows.shape[1] == 10 and not (rows == END).any()
+
+
+@torch.no_grad()
+def test_where_no_word_is_allowed_greedy_search_goes_on_to_the_limit(trained, sources):
+    assert trained.generate(**sources([0]), suppress_tokens=[*range(600)], max_new_tokens=4).shape == (1, 5)
+
+
+@torch.no_grad()
+def test_without_padding_the_end_fills_up(trained, sources):
+    for beams in (1, 3):
+        settings = dict(num_beams=beams, max_new_tokens=16, early_stopping=beams > 1)
+        rows = trained.generate(**sources(range(9)), **settings)
+        config = copy.deepcopy(trained.generation_config)
+        config.update(**settings, pad_token_id=None, eos_token_id=END)
+        config.length_penalty = 1.0
+        other = trained.generate(**sources(range(9)), generation_config=config)
+        assert PAD in rows and found(other) == found(rows)
 
 
 def test_what_is_returned_can_be_trained_on(trained, sources):

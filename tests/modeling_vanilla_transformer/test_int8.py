@@ -48,4 +48,6 @@ def test_it_is_for_float32_and_is_not_saved(model, tmp_path):
         copy.deepcopy(model).to(torch.bfloat16).quantize_int8()
     with pytest.raises(ValueError, match="save the model that it was made of"):
         copy.deepcopy(model).quantize_int8().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="save the model that it was made of"):
+        copy.deepcopy(model).quantize_int8().model.save_pretrained(tmp_path)
     assert not any(tmp_path.iterdir())
