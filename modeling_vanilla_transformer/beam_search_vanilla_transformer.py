@@ -131,11 +131,11 @@ def best_words(logits: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Te
 def log_normaliser(logits: torch.Tensor, greatest: torch.Tensor) -> torch.Tensor:
     """
     Returns log sum_w exp(logits_w) (rows, 1) of `logits` (rows, vocabulary), whose `greatest` (rows, 1) are known
-    already: `logsumexp` without looking for them or asking for more memory. The logits are lost.
+    already: `logsumexp` without looking for them.
     """
     values, dim = _as_stored(logits)
     greatest = greatest if dim == 1 else greatest.t()
-    return (values.sub_(greatest).exp_().sum(dim, keepdim=True).log_() + greatest).view(-1, 1)
+    return ((values - greatest).exp_().sum(dim, keepdim=True).log_() + greatest).view(-1, 1)
 
 
 def _as_stored(logits: torch.Tensor) -> tuple[torch.Tensor, int]:

@@ -325,9 +325,15 @@ def test_the_models_own_forward_runs(trained, sources, monkeypatch):
         return outputs
 
     monkeypatch.setattr(trained, "forward", without_the_end)
+    seen = []
+    hook = trained.register_forward_hook(
+        lambda module, inputs, outputs: seen.append((outputs.logits, outputs.logits + 0))
+    )
     for beams in (1, 3):
         rows = trained.generate(**sources(range(3)), num_beams=beams, max_new_tokens=9)
         assert rows.shape[1] == 10 and not (rows == END).any()
+    hook.remove()
+    assert len(seen) == 18 and all(torch.equal(*logits) for logits in seen)  # nobody writes into what the model gave
 
 
 @torch.no_grad()
@@ -374,7 +380,7 @@ def test_the_best_words_are_those_of_topk_and_their_normaliser_that_of_logsumexp
     values, words = best_words(logits, 4)
     assert torch.equal(values, logits.topk(4).values)
     assert torch.equal(logits.gather(1, words), values)
-    torch.testing.assert_close(log_normaliser(logits.clone(), values[:, :1]), logits.logsumexp(-1, keepdim=True))
+    torch.testing.assert_close(log_normaliser(logits, values[:, :1]), logits.logsumexp(-1, keepdim=True))
 
 
 def test_a_preallocated_layer_holds_what_a_growing_one_holds():
