@@ -1,5 +1,7 @@
 """Lines become translations: whatever the batches, when memory runs out, with scores by hand, in pieces."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -178,3 +180,11 @@ def test_a_sentence_that_is_too_long_is_translated_as_a_whole_or_in_runs_of_word
 def test_the_first_batch_follows_the_device():
     cpu, gpu = (default_batch_tokens(torch.device(name), 4) for name in ("cpu", "cuda"))
     assert gpu > cpu and default_batch_tokens(torch.device("cpu"), 1) == 4 * cpu
+
+
+def test_an_error_of_another_process_is_everybodys(parts, monkeypatch):
+    other = (MemoryTooSmall("a line of the other process"), [])
+    monkeypatch.setattr("training.translation.gather_object", lambda ours: [*ours, other])
+    two = SimpleNamespace(num_processes=2, process_index=0)
+    with pytest.raises(MemoryTooSmall, match="a line of the other process"):
+        translator(parts, accelerator=two)(LINES)
