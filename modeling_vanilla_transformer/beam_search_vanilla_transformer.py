@@ -247,6 +247,7 @@ class BeamSearch:
         seen = model_kwargs.get("decoder_attention_mask")
         if seen is not None:
             self.mask += _added(seen[:: self.beams], dtype)[:, None]
+        self.own = _added(torch.eye(self.beams, device=device), dtype)  # of a step's keys, those of each beam
         self.cache = EncoderDecoderCache(
             Cache(layers=[PreallocatedLayer() for _ in range(model.config.decoder_layers)]), DynamicCache()
         )
@@ -308,8 +309,7 @@ class BeamSearch:
         if rows is not None:
             self.rows = _take(rows, kept)
         # The new words' keys come behind the others, and each beam sees its own.
-        own = torch.eye(self.beams, dtype=self.mask.dtype, device=self.mask.device)
-        own = _added(own, self.mask.dtype).expand(len(self.places), -1, -1)
+        own = self.own.expand(len(self.places), -1, -1)
         self.mask = torch.cat((_take(self.mask, origins_kept), own), dim=-1)
         if leaving >= LEAVING_SHARE * len(self.places) and not self.all_stay:
             self._leave()

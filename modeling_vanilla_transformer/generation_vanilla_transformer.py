@@ -120,7 +120,7 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
         offset = setting("max_length_offset")
         if offset is not None and not (isinstance(offset, int) and offset >= 0 and offset is not True):
             raise ValueError(f"max_length_offset={offset!r}: it must be a whole number, at least 0.")
-        others = [name for name in OTHER_SEARCHES if setting(name, False) is not False and setting(name) != 0]
+        others = [name for name in OTHER_SEARCHES if setting(name, 0) != 0]
         others += ["num_beam_groups"] if setting("num_beam_groups", 1) > 1 else []
         others += ["weights in shards"] if is_sharded(self) else []
         ours = not others and kwargs.get("custom_generate") is None
