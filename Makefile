@@ -29,13 +29,13 @@ help:
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[training,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[training,hub,dev]'
 	touch $@
 
 .venv-oldest/installed: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet --upgrade pip
-	.venv-oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable '.[training,dev]'
+	.venv-oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable '.[training,hub,dev]'
 	touch $@
 
 # The German dictionary that the corpus is checked against. Where it cannot be installed here, the test says how.
@@ -44,6 +44,14 @@ hunspell:
 	@hunspell -D 2>&1 </dev/null | grep -q de_DE || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && apt-get install -qq -y hunspell hunspell-de-de >/dev/null || true; fi
+
+# The browser that the pages are tested in, and fonts for what they say. As above.
+.PHONY: chromium
+chromium:
+	@{ command -v chromium >/dev/null && fc-list 2>/dev/null | grep -qi cjk; } || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium fontconfig fonts-dejavu-core \
+	      fonts-noto-cjk >/dev/null || true; fi
 
 quickstart: $(VENV)/installed
 	@$(BIN)/python -m training.quickstart --output "$(RUN)" $(if $(SEED),--seed $(SEED)) \
@@ -57,10 +65,10 @@ bench-model: $(VENV)/installed
 	  --validation null --test null --output runs/bench_small --resume auto
 	$(BIN)/python -m tests.benchmarks.decoding_model runs/bench_small/model runs/bench_base
 
-test: $(VENV)/installed hunspell
+test: $(VENV)/installed hunspell chromium
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(PYTEST_WORKERS)
 
-test-oldest: .venv-oldest/installed hunspell
+test-oldest: .venv-oldest/installed hunspell chromium
 	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n $(PYTEST_WORKERS)
 
 lint: $(VENV)/installed
