@@ -1,7 +1,6 @@
 """Which training pairs are used: filters on the text, each with a count of what it drops."""
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from training.machine import available_cores
 from training.reading import DataError, cache_folder
 from training.recipe import DataRecipe
 from training.scripts import is_in_script, scripts_of
@@ -138,8 +138,7 @@ def content_key(pairs: datasets.Dataset, settings: str) -> str:
 
 def workers(pairs: int, wanted: int | None) -> int | None:
     """How many processes `Dataset.map` is to start for this many pairs; None: none beside this one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    number = min(wanted or cores, pairs // _PAIRS_PER_WORKER)
+    number = min(wanted or available_cores(), pairs // _PAIRS_PER_WORKER)
     return number if number > 1 else None
 
 

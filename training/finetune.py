@@ -8,12 +8,15 @@ The keys are the data keys of a recipe, those of `ModelChoice` below and all of 
 may hold them, and the command line wins over it. training/trainer.py says what is added to Seq2SeqTrainer.
 """
 
+import dataclasses
 import difflib
 import json
 import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,13 +32,23 @@ from modeling_vanilla_transformer import (
 )
 from training.data import TokenizedPairs, TrainingData, describe_counts, read_pairs, tokenize_pairs
 from training.evaluation import check_bleu, translate
+from training.files import write_whole
 from training.loop import NonFiniteLossError
+from training.metrics import NAMES, TOKENISED_BLEU
 from training.output import MODEL, TEST_HYPOTHESES, TEST_SCORES, OutputError
 from training.recipe import DataRecipe, RecipeError, TrainingError
+from training.record import describe_sitting, record_end, record_sitting
 from training.setup import quiet_libraries
 from training.trainer import Examples, Scores, TranslationTrainer
 
 PROGRAM = "python -m training.finetune"
+# In the output folder: what the model was fine-tuned by, as a settings file. Of the Trainer's arguments it holds those
+# that we have defaults of our own for, and these; the others hardly ever differ from what the Trainer makes of them.
+SETTINGS = "finetuning.yaml"
+_OF_THE_TRAINER = (
+    *("num_train_epochs", "max_steps", "gradient_accumulation_steps", "optim", "lr_scheduler_type", "warmup_steps"),
+    *("weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "seed", "bf16", "fp16"),
+)
 
 
 @dataclass(kw_only=True)
@@ -228,8 +241,13 @@ def finetune(
     signature = scores.bleu(["a"], ["a"])["signature"]
     if validation and arguments.predict_with_generate:
         say(f"eval_bleu is sacreBLEU's ({signature})")
+    resume = _resume(arguments)
+    sitting = describe_sitting(trainer.accelerator.mixed_precision)
+    if trainer.is_world_process_zero():
+        _write_settings(choice, data, arguments)
+        record_sitting(Path(str(arguments.output_dir)), sitting, bool(resume))
     try:
-        results = dict(trainer.train(resume_from_checkpoint=_resume(arguments)).metrics)
+        results = dict(trainer.train(resume_from_checkpoint=resume).metrics)
     except ValueError as error:
         if arguments.resume_from_checkpoint and "checkpoint" in str(error):
             raise RecipeError(f"resume_from_checkpoint: {' '.join(str(error).split())}") from error
@@ -244,7 +262,23 @@ def finetune(
     if test_text:
         results |= _score_test(trainer, tokenizer, scores, data, test_text)
     trainer.save_metrics("all", results, combined=False)
+    if trainer.is_world_process_zero():
+        # Of this sitting's time alone Trainer knows.
+        seconds = {} if resume else {"seconds": round(results["train_runtime"], 3)}
+        counts = {"updates": trainer.state.global_step, "epochs": trainer.state.epoch, "training_pairs": train.counts}
+        record_end(Path(str(arguments.output_dir)), **counts, **seconds)
     return results
+
+
+def _write_settings(choice: ModelChoice, data: DataRecipe, arguments: FinetuningArguments) -> None:
+    """Keep the settings in the output folder."""
+    keys = (*FinetuningArguments.__annotations__, *_OF_THE_TRAINER)
+    of_the_trainer = {key: getattr(arguments, key) for key in keys}
+    plain = {key: value.value if isinstance(value, Enum) else value for key, value in of_the_trainer.items()}
+    settings = dataclasses.asdict(choice) | dataclasses.asdict(data) | plain
+    folder = Path(str(arguments.output_dir))
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(folder / SETTINGS, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
 
 
 def _check_positions(choice: ModelChoice, config: VanillaTransformerConfig, name: str, pairs: TokenizedPairs) -> None:
@@ -282,9 +316,12 @@ def _score_test(
     score = scores.bleu(hypotheses, references)
     if trainer.is_world_process_zero():
         search = trainer.model.generation_config
-        result = {name: score[name] for name in ("bleu", "signature")}
-        result |= {"data": data.data, "test": data.test, "sentences": len(sources)}
-        result |= {"num_beams": search.num_beams, "length_penalty": search.length_penalty}
+        result: dict[str, Any] = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "bleu": score["bleu"]}
+        result["metric"] = NAMES[TOKENISED_BLEU if scores.bleu_tokenize == "none" else "bleu"]
+        result |= {"signature": score["signature"], "data": data.data, "test": data.test, "sentences": len(sources)}
+        keys = ("num_beams", "length_penalty", "length_penalty_type", "max_length_offset")
+        result |= {key: getattr(search, key, None) for key in keys}
+        result["updates"] = trainer.state.global_step
         (output / TEST_SCORES).write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     return {"test_bleu": score["bleu"], "test_bleu_signature": score["signature"]}
 

@@ -21,6 +21,7 @@ from training.checkpoints import (
 )
 from training.files import write_whole
 from training.recipe import WRITTEN_BY_A_RUN, Recipe, TrainingError
+from training.record import RECORD
 
 # Everything that a run, or an average of its checkpoints, writes; nothing else in the folder is ever touched.
 CHECKPOINTS, BEST, MODEL, AVERAGE, TOKENIZER = "checkpoints", "best", "model", "average", "tokenizer"
@@ -28,7 +29,7 @@ METRICS, TENSORBOARD, CURVES, NON_FINITE = "metrics.jsonl", "tensorboard", "curv
 RECIPE, TEST_SCORES, TEST_HYPOTHESES = "recipe.yaml", "test.json", "test.hypotheses.txt"
 _WRITTEN = (
     *(CHECKPOINTS, BEST, MODEL, AVERAGE, TOKENIZER, METRICS, TENSORBOARD, CURVES, NON_FINITE, RECIPE, TEST_SCORES),
-    TEST_HYPOTHESES,
+    *(TEST_HYPOTHESES, RECORD),
 )
 # Folders on their way to one of these names, or out of its way: see training/checkpoints.py.
 _HIDDEN = re.compile(rf"\.({'|'.join(map(re.escape, _WRITTEN))})\.(unfinished|replaced)")
@@ -91,8 +92,8 @@ def check_output(
                 f"output: the tokenizer {tokenizer} lies in {folder}, where the run replaces it; name a new folder, "
                 "or move the tokenizer"
             )
-        # A recipe, and a tokenizer beside it, are of a run that failed before it had anything to lose.
-        nothing_to_lose = {RECIPE, TOKENIZER} if recipe.exists() else set()
+        # A recipe, with a record and a tokenizer beside it, is of a run that failed before it had anything to lose.
+        nothing_to_lose = {RECIPE, RECORD, TOKENIZER} if recipe.exists() else set()
         if resume and not any(checkpoints_folder(folder).glob("step-*")):
             nothing_to_lose |= {CHECKPOINTS, METRICS, TENSORBOARD, CURVES, NON_FINITE}
             if all(model.updates <= save_every for model in checkpoints_in(best_folder(folder))):

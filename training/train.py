@@ -46,6 +46,7 @@ from training.output import (
     disk_errors,
 )
 from training.recipe import Recipe, RecipeError, TrainingError, recipe_from_command_line
+from training.record import describe_sitting, record_end, record_sitting
 from training.resume import check_recipe, drop_what_came_after, newest_good_checkpoint
 from training.score_output import LOG, append_to_log
 from training.setup import (
@@ -148,6 +149,7 @@ def _train(recipe: Recipe, output: Path, accelerator: Accelerator, show: bool) -
     check_positions(recipe, config, tokenizer, pairs, validation, test_text)
     if validation:
         say(describe_counts(str(recipe.data.validation), validation.counts))
+    sitting = describe_sitting(accelerator.mixed_precision, progress.updates)
     if accelerator.is_main_process:
         if resumed:
             drop_what_came_after(output, resumed)
@@ -155,6 +157,7 @@ def _train(recipe: Recipe, output: Path, accelerator: Accelerator, show: bool) -
         else:
             create_output(output, recipe)
             tokenizer.save_pretrained(output / TOKENIZER)
+        record_sitting(output, sitting, bool(resumed))
     accelerator.wait_for_everyone()
 
     if resumed:
@@ -219,6 +222,14 @@ def _train(recipe: Recipe, output: Path, accelerator: Accelerator, show: bool) -
             _score_test(recipe, accelerator, final, tokenizer, test_text, len(folders), result, show)
     if accelerator.is_main_process:
         say(f"learning curves: {write_curves(output)}")
+        record_end(
+            output,
+            updates=progress.updates,
+            epochs=round(progress.epochs, 4),
+            seconds=round(progress.seconds, 3),
+            checkpoints_averaged=len(folders),
+            training_pairs=pairs.counts if pairs else data.counts,
+        )
     return result
 
 
@@ -271,6 +282,7 @@ def _score_test(
         write_whole(result.output / TEST_HYPOTHESES, lines)
     score = bleu(result.hypotheses, references, tokenize=decoding.bleu_tokenize, lowercase=decoding.bleu_lowercase)
     result.test = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "bleu": score["bleu"],
         "metric": NAMES[TOKENISED_BLEU if decoding.bleu_tokenize == "none" else "bleu"],
         "signature": score["signature"],
@@ -279,6 +291,7 @@ def _score_test(
         "sentences": len(sources),
         "num_beams": decoding.num_beams,
         "length_penalty": decoding.length_penalty,
+        "length_penalty_type": "wu",
         "max_length_offset": decoding.max_length_offset,
         "checkpoints_averaged": averaged,
         "updates": result.updates,
@@ -286,8 +299,7 @@ def _score_test(
         "seconds": round(seconds, 3),
     }
     if accelerator.is_main_process:
-        when = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "output": str(result.output)}
-        append_to_log(result.output / LOG, when | result.test)
+        append_to_log(result.output / LOG, {"output": str(result.output)} | result.test)
         scores = json.dumps(result.test, indent=2, ensure_ascii=False)
         write_whole(result.output / TEST_SCORES, scores + "\n")
     accelerator.log({"test_bleu": score["bleu"]}, step=result.updates)

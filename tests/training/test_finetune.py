@@ -282,7 +282,21 @@ def test_it_lowers_perplexity_and_yields_bleu(corpus_run, capsys):
     references = [line.split("\t")[1] for line in (corpus_run / "test.tsv").read_text().splitlines()]
     scores = json.loads((corpus_run / "whole/test.json").read_text())
     assert scores["bleu"] == bleu(hypotheses, references)["bleu"] == results["test_bleu"]
-    assert scores["sentences"] == 9 and scores["num_beams"] == 2
+    assert scores["sentences"] == 9 and scores["num_beams"] == 2 and scores["metric"] == "BLEU"
+    assert (scores["length_penalty_type"], scores["max_length_offset"], scores["updates"]) == ("wu", 3, 48)
+    record = json.loads((corpus_run / "whole/run.json").read_text())
+    assert (record["updates"], record["epochs"], record["training_pairs"]["kept"]) == (48, 3.0, 256)
+    assert record["seconds"] == pytest.approx(results["train_runtime"], abs=1e-3) and len(record["sittings"]) == 1
+    assert scores["date"] <= record["finished"]
+
+
+def test_the_settings_that_are_kept_can_be_given_again(corpus_run, tmp_path):
+    first, data, training = read_settings([str(corpus_run / "settings.yaml"), "--logging_steps", "4"])
+    kept = [str(corpus_run / "whole/finetuning.yaml"), "--output_dir", str(tmp_path)]
+    again = read_settings(kept)
+    assert again[:2] == (first, data)
+    for key in ("learning_rate", "num_train_epochs", "lr_scheduler_type", "max_grad_norm", "metric_for_best_model"):
+        assert getattr(again[2], key) == getattr(training, key), key
 
 
 def test_what_is_saved_loads_and_decodes_as_before(corpus_run):

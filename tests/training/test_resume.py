@@ -135,6 +135,9 @@ def test_a_run_in_two_sittings_is_the_run_in_one(whole, tmp_path):
     train(make_recipe(parts))
     # The checkpoint that the first sitting left, between two regular ones, is not in the average of the last.
     assert_same_run(parts["output"], whole["output"])
+    record = json.loads((Path(parts["output"]) / "run.json").read_text())
+    assert [sitting["after_update"] for sitting in record["sittings"]] == [0, 20] and record["updates"] == 24
+    assert record["seconds"] > progress.seconds  # those of both sittings
 
 
 def test_a_signal_during_the_last_save_is_heard(values, monkeypatch):

@@ -98,6 +98,11 @@ def test_miniature_makes_everything(miniature):
     lines = metrics(output)
     assert losses(output)[-1] < losses(output)[0]
     assert [line["update"] for line in lines if "validation_perplexity" in line] == [10, 20]
+    record = json.loads((output / "run.json").read_text())
+    assert (record["updates"], record["checkpoints_averaged"]) == (20, 2) and record["training_pairs"]["read"] == 20000
+    assert record["seconds"] >= max(line["seconds"] for line in lines if "seconds" in line)
+    (sitting,) = record["sittings"]
+    assert sitting["started"] < scores["date"] <= record["finished"] and scores["length_penalty_type"] == "wu"
 
 
 def test_the_model_folder_loads_and_is_the_average_of_the_last_checkpoints(miniature):
@@ -181,6 +186,9 @@ def test_two_processes_make_the_same_run_as_one(alone, tmp_path, monkeypatch, wa
     monkeypatch.delenv("ACCELERATE_USE_FSDP", raising=False)
     train(make_recipe(alone | {"output": str(tmp_path / "two"), "resume": "auto", "max_updates": 52}))
     assert list_checkpoints(tmp_path / "two")[-1].updates == 52
+    sittings = json.loads((tmp_path / "two" / "run.json").read_text())["sittings"]
+    found = [(sitting["processes"], sum(sitting["devices"].values()), sitting["machines"]) for sitting in sittings]
+    assert found == [(2, 2, 1), (1, 1, 1)]
 
 
 def test_updates_with_fewer_pairs_than_parts(recipe_values, tmp_path):
