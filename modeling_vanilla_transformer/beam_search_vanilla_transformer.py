@@ -10,6 +10,7 @@ column a step, and never move: when beams change places, only the mask does that
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -509,7 +510,7 @@ def beam_search(
     )
     # Where nobody else sees its tensors, they need no record of views and versions: a step of a small model takes a
     # quarter less. What is returned is made outside.
-    with torch.inference_mode(not search.all_stay):
+    with nullcontext() if search.all_stay else torch.inference_mode():
         while search.advance():
             pass
     return search.result()

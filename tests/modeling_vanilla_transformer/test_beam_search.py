@@ -363,6 +363,16 @@ def test_what_is_returned_can_be_trained_on(trained, sources):
     assert gradient.abs().sum() > 0
 
 
+def test_inside_inference_mode_all_outputs_are_there(trained, sources):
+    settings = dict(num_beams=3, max_new_tokens=6, return_dict_in_generate=True, output_scores=True)
+    with torch.no_grad():
+        expected = trained.generate(**sources(range(5)), **settings)
+    with torch.inference_mode():
+        outputs = trained.generate(**sources(range(5)), **settings)
+    assert torch.equal(outputs.sequences, expected.sequences)
+    assert all(map(torch.equal, outputs.scores, expected.scores))
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Its parts
 # ---------------------------------------------------------------------------------------------------------------------
