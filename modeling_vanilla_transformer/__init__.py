@@ -1,7 +1,7 @@
 # Copyright (2026) The vanilla-transformer authors. Licensed under the Apache License, Version 2.0.
 """The Transformer of *Attention Is All You Need* as a Hugging Face model; importing it registers the Auto classes."""
 
-from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer, pipelines
 
 from .configuration_vanilla_transformer import VanillaTransformerConfig
 from .generation_vanilla_transformer import paper_generation_config
@@ -11,6 +11,7 @@ from .modeling_vanilla_transformer import (
     VanillaTransformerPreTrainedModel,
 )
 from .named_configuration import configuration_names, named_configuration
+from .pipeline_vanilla_transformer import VanillaTransformerTranslationPipeline
 from .tokenization_vanilla_transformer import VanillaTransformerTokenizer
 
 # With the package installed, the Auto classes find it by model type ...
@@ -18,6 +19,11 @@ AutoConfig.register("vanilla_transformer", VanillaTransformerConfig)
 AutoModel.register(VanillaTransformerConfig, VanillaTransformerModel)
 AutoModelForSeq2SeqLM.register(VanillaTransformerConfig, VanillaTransformerForConditionalGeneration)
 AutoTokenizer.register(VanillaTransformerConfig, tokenizer_class=VanillaTransformerTokenizer)
+# ... and `pipeline` finds it by task, which transformers has no pipeline for and else refuses by name.
+pipelines.PIPELINE_REGISTRY.register_pipeline(
+    "translation", VanillaTransformerTranslationPipeline, pt_model=AutoModelForSeq2SeqLM
+)
+getattr(pipelines, "REMOVED_TASKS", {}).pop("translation", None)
 
 # ... and what is saved carries its code along, for those who have not installed it.
 VanillaTransformerConfig.register_for_auto_class("AutoConfig")
@@ -33,6 +39,7 @@ __all__ = [
     "VanillaTransformerModel",
     "VanillaTransformerPreTrainedModel",
     "VanillaTransformerTokenizer",
+    "VanillaTransformerTranslationPipeline",
     "configuration_names",
     "named_configuration",
     "paper_generation_config",

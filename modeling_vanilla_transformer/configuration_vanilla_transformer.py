@@ -1,6 +1,8 @@
 # Copyright (2026) The vanilla-transformer authors. Licensed under the Apache License, Version 2.0.
 """The configuration of a Vanilla Transformer: every size and switch of the paper's architecture."""
 
+from typing import Any
+
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
@@ -70,6 +72,29 @@ class VanillaTransformerConfig(PreTrainedConfig):
         "num_attention_heads": "encoder_attention_heads",
         "num_hidden_layers": "encoder_layers",
     }
+    # Two ways for several devices to share the model: each has some of the heads, the inner width, the vocabulary ...
+    base_model_tp_plan = {
+        "encoder.embed_tokens": "embedding_rowwise",
+        "encoder.layers.*.self_attn.q_proj": "colwise",
+        "encoder.layers.*.self_attn.k_proj": "colwise",
+        "encoder.layers.*.self_attn.v_proj": "colwise",
+        "encoder.layers.*.self_attn.out_proj": "rowwise",
+        "encoder.layers.*.feed_forward.fc1": "colwise",
+        "encoder.layers.*.feed_forward.fc2": "rowwise",
+        "decoder.embed_tokens": "embedding_rowwise",
+        "decoder.layers.*.self_attn.q_proj": "colwise",
+        "decoder.layers.*.self_attn.k_proj": "colwise",
+        "decoder.layers.*.self_attn.v_proj": "colwise",
+        "decoder.layers.*.self_attn.out_proj": "rowwise",
+        "decoder.layers.*.encoder_attn.q_proj": "colwise",
+        "decoder.layers.*.encoder_attn.k_proj": "colwise",
+        "decoder.layers.*.encoder_attn.v_proj": "colwise",
+        "decoder.layers.*.encoder_attn.out_proj": "rowwise",
+        "decoder.layers.*.feed_forward.fc1": "colwise",
+        "decoder.layers.*.feed_forward.fc2": "rowwise",
+    }
+    # ... or gathers a layer's weights when it is the layer's turn.
+    base_model_fsdp_plan = {"encoder.layers.*": "free_full_weight", "decoder.layers.*": "free_full_weight"}
 
     vocab_size: int = 37000
     d_model: int = 512
@@ -95,6 +120,26 @@ class VanillaTransformerConfig(PreTrainedConfig):
     decoder_start_token_id: int | None = 2
     use_cache: bool = True
     is_encoder_decoder: bool = True
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any):
+        """
+        As transformers' own. The installed package has its translation pipeline registered: only code that came with
+        a model is told where its pipeline is.
+        """
+        if not cls.__module__.startswith("transformers_modules."):
+            config_dict = {name: value for name, value in config_dict.items() if name != "custom_pipelines"}
+        return super().from_dict(config_dict, **kwargs)
+
+    def save_pretrained(self, save_directory, **kwargs: Any):
+        """As transformers' own; what is saved also says which pipeline translates, and brings it along."""
+        # What a file imports travels with it, wherever the line stands: here, loading need not wait for pipelines.
+        from .pipeline_vanilla_transformer import VanillaTransformerTranslationPipeline as Pipeline
+
+        if self._auto_class is not None:
+            implementation = f"{Pipeline.__module__.split('.')[-1]}.{Pipeline.__name__}"
+            self.custom_pipelines = {"translation": {"impl": implementation, "pt": ["AutoModelForSeq2SeqLM"]}}
+        super().save_pretrained(save_directory, **kwargs)
 
     def head_sizes(self, num_heads: int) -> tuple[int, int]:
         """Returns (d_k, d_v) of an attention with `num_heads` heads (section 3.2.2: d_model / h unless given)."""

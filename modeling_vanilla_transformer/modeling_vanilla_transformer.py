@@ -161,18 +161,24 @@ class VanillaTransformerLinear(nn.Linear):
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         rows = hidden_states.numel() // self.in_features
         if not (
-            hidden_states.device.type == "cpu"
+            not torch.compiler.is_compiling()  # first, or what is traced holds for this number of rows alone
+            and hidden_states.device.type == "cpu"
             and hidden_states.dtype == torch.float32
             and rows <= FEW_ROWS
             and type(self.weight) is nn.Parameter  # quantised ones know products of their own
             and not torch.is_grad_enabled()
             and not torch.is_autocast_enabled("cpu")
-            and not torch.compiler.is_compiling()
         ):
             return super().forward(hidden_states)
         columns = hidden_states.reshape(rows, self.in_features).t()
         product = self.weight @ columns if self.bias is None else torch.addmm(self.bias[:, None], self.weight, columns)
         return product.t().view(*hidden_states.shape[:-1], self.out_features)
+
+
+def projection(config: VanillaTransformerConfig, inputs: int, outputs: int, bias: bool = False) -> nn.Linear:
+    """Returns a new projection; one that transformers is to quantise is PyTorch's, as some quantisers see no other."""
+    is_quantised = getattr(config, "quantization_config", None) is not None
+    return (nn.Linear if is_quantised else VanillaTransformerLinear)(inputs, outputs, bias)
 
 
 class VanillaTransformerAttention(nn.Module):
@@ -192,16 +198,16 @@ class VanillaTransformerAttention(nn.Module):
         self.d_k, self.d_v = config.head_sizes(num_heads)
         self.scaling = 1 / math.sqrt(self.d_k)
         self.dropout = config.attention_dropout
-        self.q_proj = VanillaTransformerLinear(config.d_model, num_heads * self.d_k, bias=False)
-        self.k_proj = VanillaTransformerLinear(config.d_model, num_heads * self.d_k, bias=False)
-        self.v_proj = VanillaTransformerLinear(config.d_model, num_heads * self.d_v, bias=False)
-        self.out_proj = VanillaTransformerLinear(num_heads * self.d_v, config.d_model, bias=False)
-        for projection in (self.q_proj, self.k_proj, self.v_proj):
-            projection.xavier_gain = 1 / math.sqrt(2)  # as if the three were drawn as one fused matrix
+        self.q_proj = projection(config, config.d_model, num_heads * self.d_k)
+        self.k_proj = projection(config, config.d_model, num_heads * self.d_k)
+        self.v_proj = projection(config, config.d_model, num_heads * self.d_v)
+        self.out_proj = projection(config, num_heads * self.d_v, config.d_model)
+        for drawn in (self.q_proj, self.k_proj, self.v_proj):
+            drawn.xavier_gain = 1 / math.sqrt(2)  # as if the three were drawn as one fused matrix
 
     def split_heads(self, states: torch.Tensor, width: int) -> torch.Tensor:
-        """(batch, length, h * width) to (batch, h, length, width)"""
-        return states.unflatten(-1, (self.num_heads, width)).transpose(1, 2)
+        """(batch, length, h * width) to (batch, h, length, width); h is fewer where devices share the heads"""
+        return states.unflatten(-1, (-1, width)).transpose(1, 2)
 
     def keys_and_values(self, states: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns K (batch, h, length, d_k) and V (batch, h, length, d_v) of `states` (batch, length, d_model)."""
@@ -296,8 +302,8 @@ class VanillaTransformerFeedForward(nn.Module):
 
     def __init__(self, config: VanillaTransformerConfig, ffn_dim: int):
         super().__init__()
-        self.fc1 = VanillaTransformerLinear(config.d_model, ffn_dim)
-        self.fc2 = VanillaTransformerLinear(ffn_dim, config.d_model)
+        self.fc1 = projection(config, config.d_model, ffn_dim, bias=True)
+        self.fc2 = projection(config, ffn_dim, config.d_model, bias=True)
         self.activation_fn = ACT2FN[config.activation_function]
         self.dropout = config.activation_dropout
 
@@ -445,6 +451,11 @@ class VanillaTransformerStack(VanillaTransformerPreTrainedModel):
         self.embed_tokens = nn.Embedding(config.vocab_size, config.d_model)
         self.embed_positions = POSITIONS[config.position_embedding_type](config)
         self.gradient_checkpointing = False
+
+    def init_parallel_plans(self):
+        """As transformers' own, but none: the configuration's plans name the modules of the whole model."""
+        super().init_parallel_plans()
+        self._tp_plan, self._fsdp_plan = {}, {}
 
     def embed(self, input_ids: torch.Tensor | None, inputs_embeds: torch.Tensor | None) -> torch.Tensor:
         """
@@ -685,11 +696,12 @@ class VanillaTransformerForConditionalGeneration(
         "model.decoder.embed_tokens.weight": "model.encoder.embed_tokens.weight",
         "lm_head.weight": "model.encoder.embed_tokens.weight",
     }
+    _tp_plan = {"lm_head": "colwise_gather_output"}
 
     def __init__(self, config: VanillaTransformerConfig):
         super().__init__(config)
         self.model = VanillaTransformerModel(config)
-        self.lm_head = VanillaTransformerLinear(config.d_model, config.vocab_size, bias=False)
+        self.lm_head = projection(config, config.d_model, config.vocab_size)
         self.loss_function = label_smoothed_cross_entropy
         self.projected_loss = VanillaTransformerProjectedLoss()  # the same, where no logits are asked for
         self.post_init()
@@ -729,7 +741,6 @@ class VanillaTransformerForConditionalGeneration(
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
         return_logits: bool = True,
-        label_smoothing: float = 0.0,
         num_items_in_batch: torch.Tensor | int | None = None,
         **kwargs: Unpack[TransformersKwargs],
     ) -> Seq2SeqLMOutput:
@@ -756,6 +767,8 @@ class VanillaTransformerForConditionalGeneration(
             ValueError: neither or both of ids and embeddings are given, `logits_to_keep` stands beside `labels`,
                 neither logits nor a loss are asked for, or a learned position is beyond the table.
         """
+        # Trainer takes every parameter with "label" in its name for labels that a batch must have to be evaluated.
+        label_smoothing: float = kwargs.pop("label_smoothing", 0.0)
         if labels is not None:
             if not isinstance(logits_to_keep, int) or logits_to_keep != 0:
                 raise ValueError("logits_to_keep drops positions that the loss needs: leave it out beside labels.")

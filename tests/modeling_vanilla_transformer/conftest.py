@@ -9,6 +9,8 @@ from transformers import logging
 from modeling_vanilla_transformer import (
     VanillaTransformerConfig,
     VanillaTransformerForConditionalGeneration,
+    VanillaTransformerTokenizer,
+    paper_generation_config,
 )
 
 logging.disable_progress_bar()
@@ -64,6 +66,19 @@ def small_model(small_config, randomise):
         return randomise(model, seed)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def published(small_model, tmp_path_factory) -> SimpleNamespace:
+    """A tiny model in float64 and its tokenizer, and the folder that both are saved to."""
+    text = ["The cat sleeps on the mat.", "Die Katze schläft auf der Matte."] * 3
+    tokenizer = VanillaTransformerTokenizer.train(text, vocab_size=320, show_progress=False)
+    model = small_model(vocab_size=len(tokenizer))
+    model.generation_config = paper_generation_config(model.config, max_length_offset=2)
+    folder = tmp_path_factory.mktemp("published") / "tiny"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return SimpleNamespace(model=model, tokenizer=tokenizer, folder=folder)
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig
+from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer, GenerationConfig, pipeline
 
 from modeling_vanilla_transformer import (
     VanillaTransformerConfig,
     VanillaTransformerForConditionalGeneration,
     VanillaTransformerModel,
     VanillaTransformerTokenizer,
+    VanillaTransformerTranslationPipeline,
     paper_generation_config,
 )
 
@@ -33,7 +34,7 @@ else:
     sys.exit("the package can be imported")
 
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoConfig, AutoModel, AutoModelForSeq2SeqLM, AutoTokenizer, pipeline
 
 folder, tensors, again = sys.argv[1:]
 for auto in (AutoConfig, AutoModel, AutoModelForSeq2SeqLM):
@@ -41,23 +42,33 @@ for auto in (AutoConfig, AutoModel, AutoModelForSeq2SeqLM):
         auto.from_pretrained(folder)
     except Exception as error:
         report["refusals"][auto.__name__] = f"{type(error).__name__}: {error}"
+try:
+    pipeline("translation", folder)
+except Exception as error:
+    report["refusals"]["pipeline"] = f"{type(error).__name__}: {error}"
 
 config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
 body = AutoModel.from_pretrained(folder, trust_remote_code=True)
 model = AutoModelForSeq2SeqLM.from_pretrained(folder, trust_remote_code=True)
 tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
-report["classes"] = [type(thing).__name__ for thing in (config, body, model, tokenizer)]
-report["modules"] = [type(thing).__module__.split(".")[0] for thing in (config, body, model, tokenizer)]
 report["search"] = model.generation_config.to_diff_dict()
 report["ids"] = tokenizer("Die Katze sleeps.")["input_ids"]
 inputs = {name: tensor for name, tensor in load_file(tensors).items() if not name.startswith("expected")}
 found = {"logits": model(**inputs).logits, "states": body(**inputs).last_hidden_state}
 found["tokens"] = model.generate(inputs["input_ids"], attention_mask=inputs["attention_mask"])
 
-model.save_pretrained(again)
-tokenizer.save_pretrained(again)
+translator = pipeline("translation", folder, trust_remote_code=True)
+things = (config, body, model, tokenizer, translator)
+report["classes"] = [type(thing).__name__ for thing in things]
+report["modules"] = [type(thing).__module__.split(".")[0] for thing in things]
+report["translations"] = translator(["Die Katze sleeps.", "", "The mat."], batch_size=2)
+report["configuration"] = translator.model.config.to_json_string()
+
+translator.save_pretrained(again)
 model = AutoModelForSeq2SeqLM.from_pretrained(again, trust_remote_code=True)
 found["logits again"] = model(**inputs).logits
+translator = pipeline("translation", again, trust_remote_code=True)
+report["translations again"] = translator(["Die Katze sleeps.", "", "The mat."])
 report["ids again"] = AutoTokenizer.from_pretrained(again, trust_remote_code=True)("Die Katze sleeps.")["input_ids"]
 save_file({name: tensor.contiguous() for name, tensor in found.items()}, tensors + ".found")
 with open(tensors + ".report", "w") as file:
@@ -110,7 +121,7 @@ def code_files(folder: Path) -> dict[str, str]:
 def test_a_saved_folder_holds_settings_weights_and_code_and_no_pickle(saved):
     names = {path.name for path in saved["folder"].iterdir()}
     assert names >= {"config.json", "generation_config.json", "model.safetensors", "tokenizer.json"}
-    parts = ("configuration", "modeling", "generation", "tokenization")
+    parts = ("configuration", "modeling", "generation", "tokenization", "pipeline")
     assert names >= {f"{part}_vanilla_transformer.py" for part in parts}
     assert {Path(name).suffix for name in names} <= {".json", ".safetensors", ".py", ".jinja"}
     assert not any(path.is_dir() for path in saved["folder"].iterdir())
@@ -126,8 +137,9 @@ def test_the_saved_code_is_the_packages_own(saved):
 
 def test_a_process_without_the_package_loads_every_part_with_trust(elsewhere):
     names = ["VanillaTransformerConfig", "VanillaTransformerModel", "VanillaTransformerForConditionalGeneration"]
-    assert elsewhere["classes"] == [*names, "VanillaTransformerTokenizer"]
-    assert elsewhere["modules"] == ["transformers_modules"] * 4
+    names += ["VanillaTransformerTokenizer", "VanillaTransformerTranslationPipeline"]
+    assert elsewhere["classes"] == names
+    assert elsewhere["modules"] == ["transformers_modules"] * 5
 
 
 def test_a_process_without_the_package_computes_the_same(saved, elsewhere):
@@ -137,6 +149,14 @@ def test_a_process_without_the_package_computes_the_same(saved, elsewhere):
 
 def test_a_process_without_the_package_makes_the_same_tokens_of_a_text(saved, elsewhere):
     assert elsewhere["ids"] == saved["tokenizer"]("Die Katze sleeps.")["input_ids"]
+
+
+def test_a_process_without_the_package_translates_the_same(saved, elsewhere):
+    translator = pipeline("translation", str(saved["folder"]))
+    assert type(translator) is VanillaTransformerTranslationPipeline
+    expected = translator(["Die Katze sleeps.", "", "The mat."])
+    assert elsewhere["translations"] == elsewhere["translations again"] == expected
+    assert expected[0] != expected[2]
 
 
 def test_the_search_settings_come_along(saved, elsewhere):
@@ -154,14 +174,16 @@ def test_saving_without_the_package_carries_the_code_along_again(saved, elsewher
     assert torch.equal(elsewhere["found"]["logits again"], saved["expected"]["logits"])
     assert elsewhere["ids again"] == elsewhere["ids"]
     folders = (saved["folder"], elsewhere["again"])
-    maps = [json.loads((folder / "config.json").read_text())["auto_map"] for folder in folders]
-    assert maps[0] == maps[1]
+    for key in ("auto_map", "custom_pipelines"):
+        first, second = (json.loads((folder / "config.json").read_text())[key] for folder in folders)
+        assert first == second
+    assert json.loads(elsewhere["configuration"])["custom_pipelines"] == second
     weights = [load_file(folder / "model.safetensors") for folder in folders]
     assert weights[0].keys() == weights[1].keys()
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
 
 
-@pytest.mark.parametrize("auto", ["AutoConfig", "AutoModel", "AutoModelForSeq2SeqLM"])
+@pytest.mark.parametrize("auto", ["AutoConfig", "AutoModel", "AutoModelForSeq2SeqLM", "pipeline"])
 def test_without_trust_and_without_the_package_the_error_says_what_to_do(auto, elsewhere):
     assert "trust_remote_code=True" in elsewhere["refusals"][auto]
 
@@ -181,6 +203,14 @@ def test_a_model_without_its_head_saves_a_folder_for_both_auto_classes(saved, ba
     VanillaTransformerModel.from_pretrained(saved["folder"]).save_pretrained(tmp_path)
     auto_map = json.loads((tmp_path / "config.json").read_text())["auto_map"]
     assert {"AutoConfig", "AutoModel", "AutoModelForSeq2SeqLM"} <= auto_map.keys()
+    assert code_files(tmp_path).keys() == code_files(saved["folder"]).keys() - {"tokenization_vanilla_transformer.py"}
     body = AutoModel.from_pretrained(tmp_path)
     with torch.no_grad():
         assert torch.equal(body(**batch.inputs).last_hidden_state, saved["expected"]["states"])
+
+
+def test_a_configuration_saved_alone_brings_its_pipeline_along(saved, tmp_path):
+    AutoConfig.from_pretrained(saved["folder"]).save_pretrained(tmp_path)
+    found, expected = (json.loads((folder / "config.json").read_text()) for folder in (tmp_path, saved["folder"]))
+    assert found == expected
+    assert (tmp_path / "pipeline_vanilla_transformer.py").is_file()
