@@ -58,6 +58,8 @@ quickstart: $(VENV)/installed
 	  $(if $(RETRAIN),--retrain) $(if $(value TEXT),--text="$$QUICKSTART_TEXT")
 	@printf 'Its attention to the source while it translates: '
 	@$(BIN)/python -m hub_card.figures -o "$(RUN)/cross_attention.png" -- "$(RUN)/model" "$$(cat "$(RUN)/sentence.txt")"
+	@echo 'A sentence on its way through the model, step by step, a page for the browser:'
+	@$(BIN)/python -m hub_card.walk --example -o "$(RUN)/walk.html" "$(RUN)/model"
 
 bench-model: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
