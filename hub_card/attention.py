@@ -93,10 +93,14 @@ def read_attention(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, s
     Lets the model translate `sentence` by its own search, and returns the attention weights of every step.
 
     Raises:
-        ValueError: the sentence is empty, or has more than `MOST_TOKENS` tokens.
+        ValueError: the sentence is empty or no text, or has more than `MOST_TOKENS` tokens.
     """
     if not sentence.strip():
         raise ValueError("There is nothing to draw: the sentence is empty.")
+    try:
+        sentence.encode()
+    except UnicodeEncodeError as error:  # of bytes on the command line that are not UTF-8
+        raise ValueError(f"The sentence is no text, at its character {error.start + 1}: write it in UTF-8.") from None
     # Whatever the sentence says, it is text: "</s>" in it is four characters.
     source = tokenizer(sentence, return_tensors="pt", split_special_tokens=True).to(model.device)
     length = source["input_ids"].shape[1]

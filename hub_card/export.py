@@ -48,14 +48,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HTTPError
 from torch import nn
 from torch.export import Dim, ExportedProgram
 from transformers.cache_utils import Cache, DynamicLayer, EncoderDecoderCache
 
+from hub_card.loading import load_model
 from modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration
-from training.loading import read_model
 from training.recipe import TrainingError
 
 OPSET = 18
@@ -348,22 +346,6 @@ def greatest_difference(model: VanillaTransformerForConditionalGeneration, folde
 # The command
 
 
-def _local(model: str) -> Path:
-    """
-    Returns the folder `model`, or the one that the Hub's model of that name is downloaded to.
-
-    Raises:
-        ExportError: there is no such folder, and no such model on the Hub that could be downloaded.
-    """
-    if Path(model).is_dir():
-        return Path(model)
-    try:
-        return Path(snapshot_download(model))
-    except (HTTPError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ExportError(f"{model}: no such folder, and not to be had from the Hub: {reason}") from error
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line and writes the folder; an error ends it with one message and code 2."""
     parser = argparse.ArgumentParser(
@@ -373,9 +355,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="the folder to write: a new one, or an empty one")
     options = parser.parse_args(arguments)
     try:
-        model, tokenizer = read_model(_local(options.model))
+        model, tokenizer = load_model(options.model)
         difference = export_onnx(model, options.folder, tokenizer)
-    except TrainingError as error:
+    except (TrainingError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     for file in sorted(path for path in options.folder.rglob("*") if path.is_file()):

@@ -1,5 +1,6 @@
 """A saved model and its tokenizer, for the commands that show them, or one clear error."""
 
+from pathlib import Path
 from typing import Any
 
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerBase
@@ -24,8 +25,10 @@ def load_configuration(name: str) -> VanillaTransformerConfig:
     try:
         config = AutoConfig.from_pretrained(name)
     except Exception as error:  # of many kinds: no such folder, no network, a configuration that contradicts itself
+        run = (Path(name) / "model").is_dir()
+        reason = f"the model of this run is {Path(name) / 'model'}" if run else _line(error)
         raise ValueError(
-            f"{name} is neither a saved model's folder nor a model on the Hub that can be reached: {_line(error)}"
+            f"{name} is neither a saved model's folder nor a model on the Hub that can be reached: {reason}"
         ) from None
     if config.model_type != VanillaTransformerConfig.model_type:
         raise ValueError(f"{name} is a model of type {config.model_type!r}; give a Vanilla Transformer.")
@@ -39,6 +42,10 @@ def load_model(name: str) -> tuple[VanillaTransformerForConditionalGeneration, P
     Raises:
         ValueError: as `load_configuration`, or weights or tokenizer are missing.
     """
+    if name in configuration_names() and not Path(name).is_dir():
+        raise ValueError(
+            f"{name} is a configuration, without weights; give a saved model's folder or its name on the Hub."
+        )
     load_configuration(name)
     parts: list[Any] = []
     for part, auto in (("model", AutoModelForSeq2SeqLM), ("tokenizer", AutoTokenizer)):

@@ -50,7 +50,7 @@ def serve(options: argparse.Namespace, api: HfApi) -> None:
 
 
 def publish_space(options: argparse.Namespace, api: HfApi) -> str:
-    """Publish the Space, and return its address.
+    """Publish the Space, and return its address; where it still needs a token, that is said.
 
     Raises:
         TrainingError: no model of ours has this name on the Hub, no examples are in their file, or the Hub refuses or
@@ -67,7 +67,16 @@ def publish_space(options: argparse.Namespace, api: HfApi) -> str:
     if found != ours:
         raise OptionError(f"{options.model}: the model_type is {found}; the page is for {ours}")
     files = space_files(options.model, options.revision, examples_of(options.examples, folder))
-    return publish(api, options.repo, files, options.private)
+    with hub_errors(api, options.model):
+        is_private = api.model_info(options.model).private
+    address = publish(api, options.repo, files, options.private)
+    if is_private:
+        print(
+            f"{options.model} is private: in {address}/settings, give the Space the secret HF_TOKEN, a token that may "
+            "read the model",
+            file=sys.stderr,
+        )
+    return address
 
 
 def download(api: HfApi, model: str, revision: str | None, files: list[str]) -> Path:

@@ -38,6 +38,11 @@ MEAN = -1
 # Scripts that put no blanks between words: Thai and Lao, Burmese, Khmer, and the Chinese and Japanese ones.
 _WITHOUT_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u9fff\U00020000-\U0003ffff]")
 
+# Characters that hold others together, such as the parts of an emoji; and the categories of those that show at the
+# character before them, if at all: accents, vowel signs, formats.
+_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"
+_DEPENDENT = ("Mn", "Mc", "Me", "Cf")
+
 
 class Refused(ValueError):
     """A text that isn't translated; the message is for whoever typed it."""
@@ -83,7 +88,8 @@ class Translator:
         Raises:
             Refused: there is nothing to translate, or too much.
         """
-        text = " ".join(text.split())
+        # Half a character, which JSON can carry, is no text for a tokenizer: it becomes a question mark.
+        text = " ".join(text.encode(errors="replace").decode().split())
         if not text:
             raise Refused("There is nothing to translate yet: type a sentence.")
         # A special token's name, such as </s>, is text like any other here.
@@ -161,7 +167,9 @@ class Translator:
 
 
 def _in_one_word(characters: str) -> bool:
-    """Whether a word can go on from the first of two characters to the second."""
+    """Whether a word can go on from the first of two characters to the second; no character is part of any word."""
+    if len(characters) < 2 or characters[0] in _JOINERS or unicodedata.category(characters[1]) in _DEPENDENT:
+        return True
     return all(
         (unicodedata.category(one)[0] in "LMN" or one in "'\N{RIGHT SINGLE QUOTATION MARK}")
         and not _WITHOUT_BLANKS.match(one)
@@ -198,9 +206,15 @@ def _side(name: str, pieces: Sequence[Piece]) -> str:
     for place, piece in enumerate(pieces):
         # Only one word of a side is a stop of the Tab key; the arrow keys go from it to the others.
         blank = " " if piece.text == END or piece.text[:1].isspace() else ""
-        shown = html.escape(piece.text.strip() or "\N{OPEN BOX}")
+        shown = html.escape(_seen(piece.text))
         words.append(f'{blank}<button type="button" tabindex="{-(place > 0)}">{shown}</button>')
     return f'<h3>{name}</h3><p role="group" aria-label="{name}" data-side="{name}" dir="auto">{"".join(words)}</p>'
+
+
+def _seen(text: str) -> str:
+    """A piece's text without the blanks around it; a sign where nothing of it can be seen."""
+    text = text.strip()
+    return text if any(map(str.isprintable, text)) else "\N{OPEN BOX}"
 
 
 FIGURE_STYLE = """
@@ -209,7 +223,8 @@ h3::first-letter { text-transform: uppercase; }
 [data-side] { margin: 0 0 14px; font-size: 1.15rem; line-height: 2; --shade: var(--primary-500); }
 .dark & [data-side] { --shade: var(--primary-600); }
 [data-side] button {
-  padding: 3px 1px; border: 0; border-radius: 4px; font: inherit; color: inherit; cursor: pointer;
+  max-width: 100%; padding: 3px 1px; border: 0; border-radius: 4px; cursor: pointer;
+  font: inherit; color: inherit; text-align: start; overflow-wrap: anywhere;
   background: color-mix(in srgb, var(--shade) calc(var(--shading, 0) * 75%), transparent);
 }
 [data-side] button:focus-visible, [data-side] button.chosen { outline: 2px solid var(--primary-500); }
@@ -217,6 +232,7 @@ h3::first-letter { text-transform: uppercase; }
 """
 
 FIGURE_SCRIPT = """
+const isolated = (text) => `\\u2068${text}\\u2069`;  // words from right to left leave the others in their places
 const words = (side) => [...element.querySelectorAll(`[data-side=${side}] button`)];
 
 function show(word) {
@@ -236,8 +252,8 @@ function show(word) {
   others.forEach((other, index) => other.style.setProperty("--shading", Math.sqrt(weights[index] / 100)));
   const strongest = others.map((other, index) => [weights[index], other.textContent])
     .filter(([weight]) => weight > 0).sort((one, two) => two[0] - one[0]).slice(0, 4)
-    .map(([weight, text]) => `${text} ${weight}%`).join(", ") || "nothing";
-  told.textContent = `${word.textContent} ${isSource ? "is looked at by" : "looks at"}: ${strongest}`;
+    .map(([weight, text]) => `${isolated(text)} ${weight}%`).join(", ") || "nothing";
+  told.textContent = `${isolated(word.textContent)} ${isSource ? "is looked at by" : "looks at"}: ${strongest}`;
 }
 
 const wordOf = (event) => event.target.closest("[data-side] button");
@@ -265,6 +281,7 @@ PAGE_STYLE = """
 .gradio-container { width: 100%; max-width: 960px !important; margin: 0 auto; }
 .ranking .wrap { flex-direction: column; }
 .ranking label { width: 100%; font-variant-numeric: tabular-nums; }
+.ranking label span { min-width: 0; overflow-wrap: anywhere; }
 .refusal { margin: 0; padding: 10px 14px; border-radius: 8px; border-left: 3px solid var(--primary-500);
   background: var(--background-fill-secondary); }
 """
@@ -304,13 +321,15 @@ def make_page(translator: Translator, name: str, examples: Sequence[str] = ()) -
             return message, "", gr.Column(visible=False), None, "", None
         found = translator.translate(source, int(beams), alpha, penalty, int(count))
         scores = [f"{one.score:.3f}".replace("-", "\N{MINUS SIGN}") for one in found]
-        choices = [(f"{score}  {one.text}", rank) for rank, (score, one) in enumerate(zip(scores, found, strict=True))]
+        # Isolated, so that text from right to left leaves the score in its place.
+        isolated = [f"\N{FIRST STRONG ISOLATE}{one.text}\N{POP DIRECTIONAL ISOLATE}" for one in found]
+        labels = [f"{score}  {text}" for score, text in zip(scores, isolated, strict=True)]
         state = (source, [one.tokens for one in found])
         return (
             gr.HTML(visible=False),
             found[0].text,
             gr.Column(visible=True),
-            gr.Radio(choices=choices, value=0),
+            gr.Radio(choices=[(label, rank) for rank, label in enumerate(labels)], value=0),
             draw(state, 0, layer, head),
             state,
         )

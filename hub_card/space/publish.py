@@ -1,14 +1,14 @@
 """The files of a Space, and their way to the Hub."""
 
 import json
+import platform
 from pathlib import Path
 
 import gradio
 from huggingface_hub import CommitOperationAdd, HfApi, SpaceCardData
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from hub_card.publish import full_name
-from hub_card.upload import HubError, hub_errors
+from hub_card.upload import HubError, full_name, hub_errors
 
 HERE = Path(__file__).parent
 ABOUT = "space.json"
@@ -45,7 +45,8 @@ def space_files(model: str, revision: str | None, examples: list[str]) -> dict[s
         colorFrom="green",
         colorTo="blue",
         sdk="gradio",
-        sdk_version=gradio.__version__,  # the one that it was tried with here
+        sdk_version=gradio.__version__,  # the one that it was tried with here ...
+        python_version=".".join(platform.python_version_tuple()[:2]),  # ... and in; a Space's own may be too old
         app_file="app.py",
         license="apache-2.0",
         models=[model],

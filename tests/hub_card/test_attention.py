@@ -97,6 +97,7 @@ def test_a_sentence_is_text_and_has_an_end(parts):
     assert read_attention(*parts, "a</s>b").source.count("</s>") == 1
     for sentence, message in (
         (" \n", "empty"),
+        ("a\udcff", "no text, at its character 2"),
         ("a " * MOST_TOKENS, f"attention is drawn of {MOST_TOKENS:,} at most"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -68,6 +68,8 @@ def test_every_figure_is_written(model, tmp_path, monkeypatch, capsys, arguments
         ("MODEL sentence --figure lines --word cat", "word='cat'"),
         ("table3_e --figure positions", "draw them of a trained model"),
         ("FOLDER/nothing sentence", "nothing is neither a saved model's folder nor a model on the Hub"),
+        ("base sentence", "base is a configuration, without weights"),
+        ("RUN sentence", "the model of this run is "),
         ("FOLDER/bert sentence", "bert is a model of type 'bert'; give a Vanilla Transformer"),
         ("FOLDER/bare sentence", "the model of "),
         ("FOLDER/mute sentence", "the tokenizer of "),
@@ -83,8 +85,9 @@ def test_what_cannot_be_drawn_is_one_line(model, tmp_path, capsys, arguments, me
     (tmp_path / "mute").mkdir()
     for name in ("config.json", "model.safetensors"):
         (tmp_path / "mute" / name).symlink_to(Path(model) / name)
+    names = {"sentence": "the old farmer", "MODEL": model, "RUN": str(Path(model).parent)}
     words = [word.replace("FOLDER", str(tmp_path)) for word in arguments.split()]
     with pytest.raises(SystemExit) as caught:
-        main([{"sentence": "the old farmer", "MODEL": model}.get(word, word) for word in words])
+        main([names.get(word, word) for word in words])
     error = capsys.readouterr().err
     assert caught.value.code == 1 and message in error and error.count("\n") == 1

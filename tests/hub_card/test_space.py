@@ -102,6 +102,7 @@ def test_text_is_text(translator):
     tokens = translator.read("a </s>\r\n<pad>  dog")
     assert tokens.count(translator.tokenizer.eos_token_id) == 1
     assert translator.tokenizer.decode(tokens, skip_special_tokens=True) == "a </s> <pad> dog"
+    assert translator.read("a \ud83d dog") == translator.read("a ? dog")  # half of an emoji
 
 
 # ---- attention ----
@@ -143,6 +144,8 @@ def test_the_mean_is_that_of_all_layers_and_heads(translator):
         ("für Žižek, Ǆ?", ["für", " Žižek", ",", " Ǆ", "?"]),  # of characters that are spelled in bytes
         ("北京 hat", ["北", "京", " hat"]),
         ("a 😊!", ["a", " 😊", "!"]),
+        ("ที่ नमस्ते", ["ที่", " नमस्ते"]),  # vowel signs and tones
+        ("می\u200cخواهم 👩\u200d👧 🏳\ufe0f", ["می\u200cخواهم", " 👩\u200d👧", " 🏳\ufe0f"]),
         ("</s>", ["<", "/", "s", ">"]),
     ],
 )
@@ -173,6 +176,13 @@ def test_a_piece_has_the_sum_of_its_source_tokens_and_the_mean_of_its_targets(tr
     weights = torch.tensor([[0.2, 0.1, 0.7], [0.4, 0.3, 0.3], [0.0, 0.01, 0.99]])
     drawn = app.figure(source, target, weights)
     assert json.loads(re.search('data-weights="(.*?)"', drawn)[1]) == [[50, 50], [1, 99]]
+
+
+@pytest.mark.parametrize("text", ["\u200b", "\x00", "\u202e\ufeff"])
+def test_what_cannot_be_seen_has_a_sign(translator, text):
+    pieces = translator.pieces(translator.read(text))
+    drawn = app.figure(pieces, pieces, torch.zeros(pieces[-1].stop, pieces[-1].stop))
+    assert ">␣</button>" in drawn and "\x00" not in drawn
 
 
 def test_no_text_becomes_markup_or_code(translator):

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import urllib.request
 from pathlib import Path
 
@@ -67,12 +68,22 @@ def test_a_space_is_published_in_one_commit(hub, api, tmp_path):
     assert json.loads(files["space.json"]) == about
     card = SpaceCard(files["README.md"].decode()).data
     assert (card.sdk, card.sdk_version, card.app_file) == ("gradio", gradio.__version__, "app.py")
+    assert card.python_version == f"{sys.version_info.major}.{sys.version_info.minor}"
     assert card.models == ["tester/model"] and len(card.short_description) <= 60
 
 
 def test_examples_are_those_of_the_models_card(hub, api):
     publish(api, "tester/model")
     assert json.loads(published(hub)["space.json"])["examples"] == ["Is it late?", "It is."]
+
+
+def test_a_private_model_needs_a_token_which_is_said(hub, api, capsys):
+    publish(api, "tester/model")
+    assert "private" not in capsys.readouterr().err
+    api.create_repo("tester/secret", private=True)
+    hub.add("tester/secret", {"config.json": CONFIG})
+    address = publish(api, "tester/secret")
+    assert f"tester/secret is private: in {address}/settings, give" in capsys.readouterr().err
 
 
 def test_what_is_unchanged_is_not_published_again(hub, api):

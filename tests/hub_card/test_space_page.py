@@ -190,7 +190,7 @@ def test_a_sentence_is_translated_and_its_attention_is_seen(page, parts):
         assert set(shades(page, "translation")) == {0}
         strongest = words(page, "source")[expected.index(max(expected))]
         told = page.locator("[aria-live]").filter(has_text="looks at")
-        expect(told).to_contain_text(re.compile(rf"looks at: .*{re.escape(strongest)} \d+%"))
+        expect(told).to_contain_text(re.compile(rf"looks at: .*{re.escape(strongest)}\u2069 \d+%"))
     screenshot(page, "space", full_page=True)
 
     word(page, "source", 2).hover()
@@ -323,3 +323,13 @@ def test_it_fits_a_phone_and_a_dark_room(browser, address, name, options):
         )
         assert (sum(background) < sum(text)) == (name == "dark")
         screenshot(page, f"space-{name}", full_page=True)
+
+
+def test_no_word_is_wider_than_the_page(browser, address):
+    with opened(browser, address, viewport=PHONE) as page:
+        translate(page, "dog" * 60)
+        page.locator(".ranking label span").first.evaluate("one => one.textContent = 'dog'.repeat(60)")
+        rights = page.locator("[data-side] button, .ranking label span").evaluate_all(
+            "all => all.map((one) => one.getBoundingClientRect().right)"
+        )
+        assert max(rights) < PHONE["width"]
