@@ -216,9 +216,6 @@ def _for_tracing(model: nn.Module) -> VanillaTransformerForConditionalGeneration
     model = copy.deepcopy(model).to("cpu", torch.float32).eval()
     model.config.dtype = torch.float32
     model.set_attn_implementation("eager")
-    for module in model.modules():
-        if isinstance(module, nn.Linear):
-            module.__class__ = nn.Linear  # the model's own asks how many rows there are, and tracing fixes the answer
     return model
 
 
