@@ -46,6 +46,8 @@ TEMPLATE = Path(__file__).with_name("card_template.md")
 # The pictures that a card can show, by their places in the repository.
 ARCHITECTURE, CURVES, ATTENTION = (f"figures/{name}.png" for name in ("architecture", "curves", "attention"))
 FIGURES = (ARCHITECTURE, CURVES, ATTENTION)
+# Characters of a sentence that a table shows; what is longer is cut.
+_LONGEST = 500
 
 
 def render(run: FinishedRun, repo: str, figures: Collection[str] = (), statement: Statement | None = None) -> str:
@@ -60,6 +62,7 @@ def render(run: FinishedRun, repo: str, figures: Collection[str] = (), statement
     statement = statement or Statement()
     config = VanillaTransformerConfig.from_pretrained(run.model)
     codes = run.data.source_language, run.data.target_language
+    bare_codes = dict.fromkeys(map(language_code, codes))
     languages = language_name(codes[0]), language_name(codes[1])
     scores = scores_of(run, statement)
     samples, worst = pick_samples(run.test) if run.test else ([], [])
@@ -68,7 +71,8 @@ def render(run: FinishedRun, repo: str, figures: Collection[str] = (), statement
     name = repo.rpartition("/")[2]
     datasets = [part.data for part in run.data.training_sources() if is_on_the_hub(part.data)]
     metadata = ModelCardData(
-        language=[language_code(code) for code in codes],
+        # The Hub refuses a card with a language that has no such code.
+        language=[code for code in bare_codes if re.fullmatch("[a-z]{2,3}", code)] or None,
         license=statement.license or "unknown",
         library_name="transformers",
         pipeline_tag="translation",
@@ -78,7 +82,7 @@ def render(run: FinishedRun, repo: str, figures: Collection[str] = (), statement
         base_model=run.base_model if run.base_model and is_on_the_hub(run.base_model) else None,
         model_name=name,
         eval_results=model_index(scores, languages) if scores else None,
-        widget=[{"text": sample.source} for sample in samples] or None,
+        widget=[{"text": sample.source} for sample in samples if len(sample.source) <= _LONGEST] or None,
     )
     card = ModelCard.from_template(
         metadata,
@@ -103,7 +107,7 @@ def render(run: FinishedRun, repo: str, figures: Collection[str] = (), statement
         example=json.dumps(
             example.source if example else f"Write a sentence in {languages[0]} here.", ensure_ascii=False
         ),
-        translation=example.hypothesis if example else None,
+        translation=_readable(example.hypothesis) if example else None,
         samples=[_escaped(sample) for sample in samples],
         worst=[_escaped(sample) for sample in worst],
         architecture=describe_architecture(config),
@@ -162,8 +166,15 @@ def _escaped(sample: Sample) -> Sample:
 
 
 def _escape(text: str) -> str:
-    """Text that Markdown shows as it is, in a table too."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", " ".join(text.split())) or "(nothing)"
+    """The beginning of a text as Markdown that shows it as it is, in a table too."""
+    line = " ".join(_readable(text).split())
+    shown = line if len(line) <= _LONGEST else line[:_LONGEST] + " …"
+    return re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", shown) or "(nothing)"
+
+
+def _readable(text: str) -> str:
+    """Text with blanks for control characters, line ends among them."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text)
 
 
 def add_statement(parser: argparse.ArgumentParser) -> None:

@@ -51,7 +51,8 @@ def language_name(language: str) -> str:
 def is_on_the_hub(name: str) -> bool:
     """Whether a name, of data or of a model, is one of the Hub: it is no folder, and no folder's path."""
     path = Path(name).expanduser()
-    return name != EMBEDDED and name.count("/") <= 1 and not path.exists() and not path.is_absolute()
+    is_path = name.startswith((".", "~")) or path.is_absolute() or path.exists()
+    return name != EMBEDDED and name.count("/") <= 1 and not is_path
 
 
 def public_name(name: str) -> str:
@@ -190,7 +191,7 @@ def _of_the_recipe(settings: dict[str, Any], config: VanillaTransformerConfig) -
     betas = f"β1 {settings['adam_beta1']:g}, β2 {settings['adam_beta2']:g}, ε {settings['adam_epsilon']:g}"
     warmup, peak = settings["warmup_steps"], settings["peak_learning_rate"]
     peak = peak or config.d_model**-0.5 * warmup**-0.5  # the paper's
-    rises = f"rises to {peak:.3g} over {warmup:,} updates, then falls with the square root of their number"
+    rises = f"rises to {peak:.3g} over {warmup:,} updates, then falls with the inverse square root of their number"
     return {
         "optimiser": f"Adam, {betas}",
         "learning rate": rises,
@@ -246,11 +247,12 @@ def describe_search(settings: dict[str, Any]) -> str:
 
 def describe_limits(run: FinishedRun, languages: tuple[str, str]) -> list[str]:
     """What the model cannot do, as far as the run shows it."""
+    fate = "left out of" if run.data.long_pairs == "drop" else "cut short in"
     limits = [
         f"It knows {languages[0]} and {languages[1]} only, and translates in this direction only.",
         "Each sentence is translated by itself: what a pronoun or an ambiguous word refers to in another sentence is "
         "unknown to it.",
-        f"Sentences of more than {run.data.max_length} tokens were not in its training data, and come out worse.",
+        f"Sentences of more than {run.data.max_length} tokens were {fate} its training data, and come out worse.",
         "Like every model of its kind it can leave words out, repeat them, or write fluently what the source does not "
         "say; names and numbers are most at risk.",
         "Text unlike its training data, of another subject or style, or with spelling mistakes, is translated worse "

@@ -54,6 +54,8 @@ def publish(options: argparse.Namespace, api: HfApi) -> str:
     check_reference("--revision", options.revision)
     if options.tag:
         check_reference("--tag", options.tag)
+        if options.tag == options.revision:
+            raise HubError(f"--tag {options.tag}: this is the branch's name; give another")
     repo = full_name(api, options.repo, options.dry_run)
     run = with_model(read_run(options.run, options.data), options.model)
     remote = read_remote(api, repo, options.revision)

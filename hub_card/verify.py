@@ -14,17 +14,17 @@ from training.recipe import TrainingError
 EXAMPLE = "example.json"
 
 # What a user without the package does, by every Auto class: the pipeline uses those for the model with its head, the
-# tokenizer and the configuration. Arguments are the folder and a sentence; the last line of the output is its
-# translation as JSON.
+# tokenizer and the configuration. The argument is the folder, and the input a sentence as JSON, as no argument can
+# hold all that a sentence can; the last line of the output is its translation, as JSON too.
 _ELSEWHERE = """\
 import json, sys
 sys.modules["modeling_vanilla_transformer"] = None  # were it installed, importing it would fail nonetheless
 from transformers import AutoModel, pipeline
 
-folder, sentence = sys.argv[1:]
+folder = sys.argv[1]
 AutoModel.from_pretrained(folder, trust_remote_code=True)
 translate = pipeline("translation", folder, trust_remote_code=True, device="cpu")
-print(json.dumps(translate(sentence)[0]["translation_text"]))
+print(json.dumps(translate(json.load(sys.stdin))[0]["translation_text"]))
 """
 
 
@@ -58,10 +58,10 @@ def translate_elsewhere(folder: Path, sentence: str) -> str:
         for name in ("PYTHONPATH", "HF_MODULES_CACHE", "HF_HUB_CACHE"):  # of another user's home, nothing is here
             environment.pop(name, None)
         finished = subprocess.run(
-            [sys.executable, "-I", "-c", _ELSEWHERE, str(folder.resolve()), sentence],
+            [sys.executable, "-I", "-c", _ELSEWHERE, str(folder.resolve())],
             cwd=elsewhere,
             env=environment,
-            stdin=subprocess.DEVNULL,
+            input=json.dumps(sentence),
             capture_output=True,
             text=True,
             encoding="utf-8",

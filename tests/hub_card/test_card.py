@@ -17,7 +17,15 @@ from sacrebleu.metrics import BLEU, CHRF
 
 from hub_card.assemble import assemble
 from hub_card.card import FIGURES, Statement, main, render, scores_of
-from hub_card.card_words import describe_hardware, describe_search, describe_seconds, language_name, public_settings
+from hub_card.card_words import (
+    describe_hardware,
+    describe_search,
+    describe_seconds,
+    is_on_the_hub,
+    language_name,
+    public_name,
+    public_settings,
+)
 from hub_card.evaluation_results import EVAL_RESULTS, eval_result_files
 from hub_card.published_scores import PUBLISHED_SCORES, RECIPES, differences, find_published_score
 from hub_card.run import TestSet, read_run
@@ -208,6 +216,12 @@ def test_a_small_test_set_gives_the_samples_that_there_are():
     test = TestSet(["a", "b", "", "d"], ["A", "B", "C", ""], ["A", "C", "C", "D"])
     samples, worst = pick_samples(test)
     assert [sample.source for sample in worst] == ["b", "a"] and samples == []
+
+
+def test_the_worst_of_a_small_test_set_are_shown(run):
+    text = TestSet(["One.", "Two."], ["Eins.", "Zwei."], ["Eins.", "Drei."])
+    card = render(replace(run, test=text), REPO)
+    assert "| Two. | Drei. | Zwei. |" in section(card, "The worst") and "even distances" not in card
 
 
 def test_the_code_of_the_card_runs(card, published, tmp_path):
@@ -402,6 +416,44 @@ def test_a_language_that_yaml_takes_for_a_truth_value_stays_a_language(run):
     text = render(replace(run, data=replace(run.data, source_language="no", target_language="pt_BR")), REPO)
     assert problems(text, "model") == ([], []) and ModelCard(text).data.language == ["no", "pt"]
     assert "**Norwegian to Portuguese**" in text and "(`pt_BR`)" in text
+
+
+def test_a_language_without_a_code_of_the_hubs_is_not_in_the_metadata(run):
+    text = render(replace(run, data=replace(run.data, source_language="english", target_language="tlh")), REPO)
+    assert problems(text, "model") == ([], []) and ModelCard(text).data.language == ["tlh"]
+    assert "**english to tlh**" in text
+
+
+def test_text_of_any_kind_is_shown_and_runs_nothing(run):
+    """In a code block, in tables and in the metadata alike."""
+    odd = 'a\0b\x85c {{ 7 * 7 }} ``` <script> \\ " |'
+    text = TestSet([odd] * 6, ["another"] * 6, [f"{odd}\r{number}" for number in range(6)])
+    card = render(replace(run, test=text), REPO)
+    assert problems(card, "model") == ([], []) and "\0" not in card
+    assert "49" not in section(card, "Sample translations")
+    assert ModelCard(card).data.widget == [{"text": odd}]
+    (code, *_) = re.findall(r"```python\n(.*?)\n```\n", card, re.S)
+    assert f"sentence = {json.dumps(odd, ensure_ascii=False)}" in code and compile(code, "the card", "exec")
+
+
+def test_a_text_too_long_to_read_is_cut(run):
+    text = TestSet(["word " * 4000] * 6, ["Wort " * 4000] * 6, [f"{number} {'Wort ' * 4000}" for number in range(6)])
+    card = render(replace(run, test=text), REPO)
+    assert section(card, "The worst").count(" … |") == 5 * 3 and max(map(len, card.splitlines())) < 21_000
+    assert "widget" not in ModelCard(card).data.to_dict()
+
+
+def test_training_sentences_that_were_cut_are_told_from_those_left_out(run):
+    cut = replace(run, data=replace(run.data, long_pairs="cut"))
+    assert "more than 60 tokens were left out of its training data" in render(run, REPO)
+    assert "more than 60 tokens were cut short in its training data" in render(cut, REPO)
+
+
+@pytest.mark.parametrize(
+    ("name", "public"), [("./corpus", "corpus"), ("~/corpus", "corpus"), ("/a/corpus", "corpus"), ("a/corpus",) * 2]
+)
+def test_a_path_is_no_name_on_the_hub(name, public):
+    assert public_name(name) == public and is_on_the_hub(name) == (name == public)
 
 
 def test_words():

@@ -160,6 +160,7 @@ def test_a_branch_and_a_tag_by_option(command, hub):
         ([], {"run": ROOT / "tests"}, "tests: no run, as it holds neither recipe.yaml nor"),
         (["--tag", "v 1"], {}, "--tag v 1: no name for it"),
         (["--revision", ""], {}, "--revision : no name for it"),
+        (["--tag", "main"], {}, "--tag main: this is the branch's name; give another"),
         (["--model", "best"], {}, "--model best: .* holds 0 best models"),
         (["--data", "nowhere"], {}, "nowhere"),
     ],
@@ -219,6 +220,22 @@ def test_a_token_that_is_taken_back_meanwhile(command, hub, monkeypatch):
     assert not hub.commits(REPO)
     hub.faults.clear()
     monkeypatch.setattr(module, "verify", lambda folder: None)
+    assert command()[0] == 0 and published(hub) == FILES
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda faults: faults.fail("whoami", status=500, times=None), "the Hub failed"),
+        (lambda faults: faults.limit_rate("whoami", times=None), "the Hub takes no more requests for now"),
+        (lambda faults: faults.cut_response("whoami", times=None), "could not be reached, or broke off"),
+    ],
+)
+def test_a_hub_that_fails_at_the_first_question(spoil, message, command, hub):
+    spoil(hub.faults)
+    code, _, err = command()
+    assert code == 1 and re.fullmatch(f"error: .*{message}.*\n", err) and not wrote(hub)
+    hub.faults.clear()
     assert command()[0] == 0 and published(hub) == FILES
 
 

@@ -299,6 +299,23 @@ def test_a_fault_while_writing_leaves_all_as_it_was_and_the_next_upload_succeeds
     assert state(hub) == after
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("endpoint", ["branch", "tag"])
+def test_a_fault_while_naming_leaves_main_as_it_was_and_the_next_upload_succeeds(kind, endpoint, hub, api, folder):
+    send(api, folder)
+    write(folder, {"config.json": b"[1]"})
+    KINDS[kind](hub.faults, endpoint)
+    with pytest.raises(HubError, match=MESSAGES[kind]) as error:
+        send(api, folder, "trial", tag="v1")
+    assert "\n" not in str(error.value) and published(hub) == FILES
+    if "trial" in hub.refs(REPO):
+        assert published(hub, "trial") in (FILES, {"config.json": b"[1]"})
+    hub.faults.clear()
+    commit = send(api, folder, "trial", tag="v1")
+    assert published(hub, "trial") == {"config.json": b"[1]"} and published(hub) == FILES
+    assert hub.refs(REPO)["trial"] == hub.refs(REPO)["v1"] == commit
+
+
 @pytest.mark.parametrize("endpoint", WRITES)
 def test_silence_while_writing_leaves_old_or_new_and_the_next_upload_succeeds(
     endpoint, states, hub, api, folder, monkeypatch
