@@ -15,6 +15,7 @@ from hub_card.loading import load_model
 from hub_card.walk.example import best_example
 from hub_card.walk.page import write_page
 from hub_card.walk.trace import walk
+from training.setup import quiet_libraries
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -30,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if (options.sentence is not None) == options.example:
         parser.error("give either a sentence or --example")
     try:
-        model, tokenizer = load_model(options.model)
+        with quiet_libraries(show_datasets=False):
+            model, tokenizer = load_model(options.model)
         model.float()
         example = best_example(model, tokenizer) if options.example else None
         sentence = options.sentence if example is None else example.sentence

@@ -23,6 +23,25 @@ STEPS = """
 # Whatever the page does without a file or a network, within so many milliseconds of the click.
 AT_ONCE = 100
 
+# Goes through all steps, and takes the time of each until it is laid out: of the click, or of another word.
+ONCE_THROUGH = """async () => {
+    const frame = () => new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+    const answered = async act => {
+        await frame();
+        const began = performance.now();
+        act();
+        document.body.offsetHeight;
+        return performance.now() - began;
+    };
+    const key = new KeyboardEvent("keydown", { key: "t", bubbles: true });
+    const times = {};
+    for (const { id } of walk.STEPS.slice(1)) {
+        const click = await answered(() => document.getElementById("next").click());
+        times[id] = Math.max(click, await answered(() => document.body.dispatchEvent(key)));
+    }
+    return times;
+}"""
+
 
 @pytest.fixture(scope="module")
 def browser():
@@ -121,6 +140,39 @@ def test_what_the_scripts_compute_is_the_models(parts, page):
     assert_close("alignment", alignment, upper.ravel())
 
 
+def test_every_step_of_the_model_shows_its_equation(page):
+    for step in STEPS:
+        show(page, step)
+        equations = page.locator(".equation math")
+        assert (equations.count() > 0) == (step not in ("start", "tokens", "alignment")), step
+
+
+def test_of_another_activation_function_nobody_says_that_it_is_the_papers(browser, page, tmp_path):
+    write_page(walk(*random_parts(activation_function="gelu"), "the dog"), tmp_path / "walk.html")
+    other = opened(browser, tmp_path / "walk.html")
+    for one, papers in ((page, True), (other, False)):
+        show(one, "feed_forward")
+        assert ("max" in one.locator(".equation").inner_text()) == papers
+        assert ("becomes 0" in one.locator("#main").inner_text()) == papers
+    assert other.said == []
+    other.close()
+
+
+def test_the_contents_show_where_the_reader_is(page):
+    for step in ("parallel", "start"):
+        show(page, step)
+        expect(page.locator("#steps [aria-current]")).to_be_in_viewport(ratio=1)
+
+
+def test_a_scale_says_where_colours_end_before_the_values(page):
+    show(page, "embeddings")
+    greatest = page.evaluate("Math.max(...walk.matrix('source.embeddings').values.map(Math.abs))")
+    low, high = re.findall(r"[≤≥] ([−.\d]+)", page.locator(".legend").first.inner_text())
+    assert low == f"−{high}" and float(high) < greatest
+    show(page, "softmax")
+    assert page.locator(".legend").last.inner_text() == "01.000"  # of weights, no value lies beyond
+
+
 def test_layer_head_and_word_change_the_picture(page):
     for step, keys in (("softmax", "LHT"), ("masked", "HT"), ("cross", "HT"), ("norm", "LT"), ("probabilities", "T")):
         show(page, step)
@@ -180,6 +232,8 @@ def test_without_positions_another_order_only_changes_places(page):
     assert "rounding alone" in page.locator(".result").inner_text()
     assert pictures(page)[2] == still
     expect(page.get_by_label("Add the position signals")).to_be_focused()
+    page.keyboard.press("ArrowRight")  # from the switch, too, the keys go on
+    assert heading(page) == "Queries, keys and values"
 
 
 def test_the_beams_grow_and_the_best_wins(page):
@@ -193,6 +247,19 @@ def test_the_beams_grow_and_the_best_wins(page):
         page.keyboard.press("Shift+T")
     assert sizes[0] == len(facts["search"]["nodes"]) + 1 and sizes == sorted(sizes, reverse=True)
     assert sizes[-1] == 1 + sum(node["step"] == 0 for node in facts["search"]["nodes"])
+
+
+def test_arrow_keys_move_the_tree_where_it_is_wider_than_the_page(browser, file):
+    page = opened(browser, file, viewport=PHONE)
+    show(page, "beams")
+    tree = page.get_by_role("group", name="The tree of the beams")
+    tree.focus()
+    end = tree.evaluate("tree => tree.scrollLeft")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function("([tree, end]) => tree.scrollLeft < end", arg=[tree.element_handle(), end])
+    assert heading(page) == "Beam search"
+    assert page.said == []
+    page.close()
 
 
 def test_what_is_not_written_yet_and_what_is_masked_are_not_shown(page):
@@ -230,35 +297,18 @@ def test_chinese_and_dark_by_a_switch(page):
 
 
 def test_a_click_is_answered_at_once(page):
-    """The best of several rounds counts: what other programs do meanwhile is not the page's."""
-    times = page.evaluate(
-        """async limit => {
-            const frame = () => new Promise(done => requestAnimationFrame(() => setTimeout(done)));
-            const answered = async act => {
-                await frame();
-                const began = performance.now();
-                act();
-                document.body.offsetHeight; // laid out
-                return performance.now() - began;
-            };
-            const times = {};
-            const slow = () => Object.values(times).some(time => time >= limit);
-            for (let round = 0; round === 0 || (round < 10 && slow()); round++) {
-                location.hash = "start";
-                await frame();
-                for (const { id } of walk.STEPS.slice(1)) {
-                    const click = await answered(() => document.getElementById("next").click());
-                    const key = await answered(() => document.body.dispatchEvent(
-                        new KeyboardEvent("keydown", { key: "t", bubbles: true })));
-                    times[id] = Math.min(times[id] ?? Infinity, Math.max(click, key));
-                }
-            }
-            return times;
-        }""",
-        AT_ONCE,
-    )
-    assert len(times) == len(STEPS) - 1
-    assert {step: time for step, time in times.items() if time >= AT_ONCE} == {}
+    """The best of several rounds counts: what other programs do meanwhile is not the page's. Each begins anew, since
+    what a step has computed it need not compute again."""
+    best: dict[str, float] = {}
+    for _ in range(10):
+        page.reload()
+        page.wait_for_function("globalThis.walk !== undefined")
+        times = page.evaluate(ONCE_THROUGH)
+        best = {step: min(time, best.get(step, time)) for step, time in times.items()}
+        if max(best.values()) < AT_ONCE:
+            break
+    assert list(best) == STEPS[1:]
+    assert {step: time for step, time in best.items() if time >= AT_ONCE} == {}
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

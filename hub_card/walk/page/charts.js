@@ -204,7 +204,8 @@ function beamTree(step) {
       `${style(node.place)}${ended ? " ended" : ""}`,
     );
   }
-  const scroller = element("div", { className: "scroller tree-scroller", tabIndex: 0 }, svg);
+  const scroller = element("div", { className: "scroller tree-scroller", tabIndex: 0, role: "group" }, svg);
+  scroller.setAttribute("aria-label", say("tree"));
   scroller.measure = () => {};
   scroller.draw = () => (scroller.scrollLeft = svg.width.baseVal.value);
   return scroller;

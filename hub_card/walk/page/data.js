@@ -14,7 +14,8 @@ async function unpack() {
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
   const bytes = new Uint8Array(await new Response(stream).arrayBuffer()); // all low ones, then all high ones
   const count = bytes.length / 2;
-  numbers = Int16Array.from({ length: count }, (_, place) => bytes[place] | (bytes[count + place] << 8));
+  numbers = new Int16Array(count);
+  for (let place = 0; place < count; place++) numbers[place] = bytes[place] | (bytes[count + place] << 8);
 }
 
 // The matrix of a name, or the list of matrices, one a head, of one that has heads.
@@ -27,11 +28,8 @@ function stored({ start, shape, unit }) {
   const [rows, columns] = shape.slice(-2);
   const slices = Array.from({ length: shape.length === 3 ? shape[0] : 1 }, (_, head) => {
     const from = start + head * rows * columns;
-    return {
-      rows,
-      columns,
-      values: Float32Array.from(numbers.subarray(from, from + rows * columns), (n) => n * unit),
-    };
+    const whole = Float32Array.from(numbers.subarray(from, from + rows * columns));
+    return { rows, columns, values: whole.map((n) => n * unit) };
   });
   return shape.length === 3 ? slices : slices[0];
 }
@@ -107,8 +105,8 @@ function softmax(scores, masked) {
   const values = new Float32Array(scores.values.length);
   for (let r = 0; r < scores.rows; r++) {
     const seen = row(scores, r).subarray(0, masked ? r + 1 : scores.columns);
-    const greatest = Math.max(...seen);
-    const shares = Array.from(seen, (score) => Math.exp(score - greatest));
+    const greatest = seen.reduce((one, other) => Math.max(one, other));
+    const shares = seen.map((score) => Math.exp(score - greatest));
     const total = shares.reduce((sum, share) => sum + share, 0);
     shares.forEach((share, c) => (values[r * scores.columns + c] = share / total));
   }

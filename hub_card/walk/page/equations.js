@@ -6,7 +6,6 @@ const number = (text) => `<mn>${text}</mn>`;
 const group = (...parts) => `<mrow>${parts.join("")}</mrow>`;
 const sub = (base, index) => `<msub>${base}${index}</msub>`;
 const sup = (base, index) => `<msup>${base}${index}</msup>`;
-const both = (base, below, above) => `<msubsup>${base}${below}${above}</msubsup>`;
 const over = (top, bottom) => `<mfrac>${top}${bottom}</mfrac>`;
 const root = (inside) => `<msqrt>${inside}</msqrt>`;
 const brackets = (...parts) => {
@@ -22,13 +21,25 @@ const Q = sign("Q");
 const K = sign("K");
 const V = sign("V");
 const X = sign("X");
+const X_ENCODER = sub(X, "<mtext>encoder</mtext>");
 const weight = (name) => sup(sign("W"), sign(name));
 const KEYS = sup(K, sign("T"));
 const SCALED = over(group(Q, KEYS), root(D_K));
 const projection = (name, from = X) => group(sign(name), op("="), from, weight(name));
-const ATTENTION = group(of("softmax", SCALED), V);
 const WAVE = over(sign("pos"), sup(number("10000"), group(number("2"), sign("i"), op("/"), D_MODEL)));
-const LEARNED = group(op("+"), sub(sign("P"), sign("pos")));
+const SCALED_EMBEDDINGS = group(root(D_MODEL), sign("E"));
+const SIGNALS = sign(SIZES.positions === "sinusoidal" ? "PE" : "P");
+const INPUT_SUM = group(X, op("="), SCALED_EMBEDDINGS, op("+"), SIGNALS);
+const WEIGHTED_SUM = group(sign("Z"), op("="), of("softmax", SCALED), V);
+const ORDER = sign("Π");
+const ACTIVATION = SIZES.activation === "relu" ? ["max", number("0"), op(",")] : [SIZES.activation];
+const encoder = (...inside) => of("Encoder", ...inside);
+const layerNorm = (input, sublayer) => of("LayerNorm", input, op("+"), sublayer);
+const NEXT_LAYER = group(
+  sub(X, group(sign("ℓ"), op("+"), number("1"))),
+  op("="),
+  group(sub(sign("Layer"), sign("ℓ")), op("&ApplyFunction;"), brackets(sub(X, sign("ℓ")))),
+);
 
 const EQUATIONS = {
   embeddings: [
@@ -43,10 +54,19 @@ const EQUATIONS = {
             op("="),
             of("cos", WAVE),
           ),
-          group(X, op("="), root(D_MODEL), sign("E"), op("+"), sign("PE")),
+          INPUT_SUM,
         ]
-      : [group(X, op("="), root(D_MODEL), sign("E"), LEARNED)],
-  order: [group(of("Encoder", sign("P"), X), op("="), sign("P"), op("·"), of("Encoder", X))],
+      : [INPUT_SUM],
+  order: [
+    group(encoder(ORDER, SCALED_EMBEDDINGS), op("="), ORDER, op("·"), encoder(SCALED_EMBEDDINGS)),
+    group(
+      encoder(ORDER, SCALED_EMBEDDINGS, op("+"), SIGNALS),
+      op("≠"),
+      ORDER,
+      op("·"),
+      encoder(SCALED_EMBEDDINGS, op("+"), SIGNALS),
+    ),
+  ],
   projections: ["Q", "K", "V"].map((name) => projection(name)),
   scores: [group(sign("S"), op("="), Q, KEYS)],
   scaling: [of("softmax", sign("S")), of("softmax", over(sign("S"), root(D_K)))],
@@ -63,7 +83,7 @@ const EQUATIONS = {
       ),
     ),
   ],
-  sums: [group(sign("Z"), op("="), ATTENTION)],
+  sums: [WEIGHTED_SUM],
   heads: [
     group(
       sign("MultiHead"),
@@ -73,7 +93,7 @@ const EQUATIONS = {
     ),
   ],
   norm: [
-    of("LayerNorm", sign("x"), op("+"), of("Sublayer", sign("x"))),
+    layerNorm(sign("x"), of("Sublayer", sign("x"))),
     group(
       of("LayerNorm", sign("y")),
       op("="),
@@ -88,19 +108,14 @@ const EQUATIONS = {
     group(
       of("FFN", sign("x")),
       op("="),
-      of("max", number("0"), op(","), sign("x"), sub(sign("W"), number("1")), op("+"), sub(sign("b"), number("1"))),
+      of(...ACTIVATION, sign("x"), sub(sign("W"), number("1")), op("+"), sub(sign("b"), number("1"))),
       sub(sign("W"), number("2")),
       op("+"),
       sub(sign("b"), number("2")),
     ),
   ],
-  layers: [
-    group(
-      sub(X, group(sign("ℓ"), op("+"), number("1"))),
-      op("="),
-      group(sub(sign("Layer"), sign("ℓ")), op("&ApplyFunction;"), brackets(sub(X, sign("ℓ")))),
-    ),
-  ],
+  layers: [NEXT_LAYER],
+  decoder_input: [INPUT_SUM],
   masked: [
     of("softmax", SCALED, op("+"), sign("M")),
     group(
@@ -110,12 +125,26 @@ const EQUATIONS = {
       sign("∞"),
       "<mtext>&#xa0;</mtext>",
       brackets(sign("j"), op("&gt;"), sign("i")),
+      "<mtext>,&#xa0;</mtext>",
+      number("0"),
+      "<mtext>&#xa0;</mtext>",
+      brackets(sign("j"), op("≤"), sign("i")),
     ),
   ],
   cross: [
-    group(Q, op("="), sub(X, "<mtext>decoder</mtext>"), weight("Q")),
-    group(K, op("="), sub(X, "<mtext>encoder</mtext>"), weight("K")),
-    group(V, op("="), sub(X, "<mtext>encoder</mtext>"), weight("V")),
+    projection("Q", sub(X, "<mtext>decoder</mtext>")),
+    projection("K", X_ENCODER),
+    projection("V", X_ENCODER),
+    WEIGHTED_SUM,
+  ],
+  decoder_layers: [
+    group(sub(X, number("1")), op("="), layerNorm(X, of("MaskedAttention", X))),
+    group(
+      sub(X, number("2")),
+      op("="),
+      layerNorm(sub(X, number("1")), of("Attention", sub(X, number("1")), op(","), X_ENCODER)),
+    ),
+    group(sub(X, number("3")), op("="), layerNorm(sub(X, number("2")), of("FFN", sub(X, number("2"))))),
   ],
   probabilities: [
     group(sub(sign("P"), sign("t")), op("="), of("softmax", sub(sign("x"), sign("t")), sup(sign("E"), sign("T")))),
@@ -143,6 +172,14 @@ const EQUATIONS = {
           op("="),
           sup(group(op("|"), sign("Y"), op("|")), number(String(FACTS.search.alpha))),
         ),
+  ],
+  parallel: [
+    group(
+      sub(sign("h"), sign("t")),
+      op("="),
+      of("LSTM", sub(sign("h"), group(sign("t"), op("−"), number("1"))), op(","), sub(sign("x"), sign("t"))),
+    ),
+    NEXT_LAYER,
   ],
 };
 

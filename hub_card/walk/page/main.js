@@ -1,6 +1,7 @@
 // The story: which step is shown, how a reader moves, language, theme and print.
 
 const STEPS = [...ENCODER_STEPS, ...DECODER_STEPS];
+const WIDE = window.matchMedia("(min-width: 960px)"); // the contents stand beside the step
 const main = document.getElementById("main");
 const byId = (id) => document.getElementById(id);
 let printing = false;
@@ -163,7 +164,9 @@ function frame() {
   if (byId("steps").lang !== state.language) byId("steps").replaceChildren(...contents());
   byId("steps").lang = state.language;
   byId("steps").querySelector("[aria-current]")?.removeAttribute("aria-current");
-  byId("steps").querySelector(`[href="#${STEPS[state.step].id}"]`).setAttribute("aria-current", "step");
+  const current = byId("steps").querySelector(`[href="#${STEPS[state.step].id}"]`);
+  current.setAttribute("aria-current", "step");
+  if (WIDE.matches) current.scrollIntoView({ block: "nearest" });
 }
 
 function contents() {
@@ -199,7 +202,9 @@ function switchLanguage() {
 }
 
 function onKey(event) {
-  if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("select, input")) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("select")) return;
+  const { scrollWidth, clientWidth } = event.target;
+  if (event.target.matches(".scroller, .equation") && scrollWidth > clientWidth && event.key.startsWith("Arrow")) return;
   const key = event.key.toLowerCase();
   const by = event.shiftKey ? -1 : 1;
   const { stack, controls = [] } = STEPS[state.step];
@@ -246,14 +251,13 @@ async function start() {
       layer: FACTS.example.layer,
       head: FACTS.example.head,
     });
-  const wide = window.matchMedia("(min-width: 960px)");
-  byId("contents").open = wide.matches;
+  byId("contents").open = WIDE.matches;
   byId("previous").onclick = () => go(state.step - 1);
   byId("next").onclick = () => go(state.step + 1);
   byId("theme").onclick = switchTheme;
   byId("language").onclick = switchLanguage;
   byId("steps").addEventListener("click", (event) => {
-    if (event.target.closest("a") && !wide.matches) byId("contents").open = false;
+    if (event.target.closest("a") && !WIDE.matches) byId("contents").open = false;
   });
   document.addEventListener("keydown", onKey);
   window.addEventListener("hashchange", () => go(location.hash.slice(1)));

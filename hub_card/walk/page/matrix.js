@@ -170,12 +170,8 @@ function heatMap(of, options) {
   }
 
   const readout = element("output", { className: "readout" });
-  readout.append(
-    legend(
-      range,
-      of.values.some((value) => value < 0),
-    ),
-  );
+  const scale = legend(of, range);
+  readout.append(scale);
   figure.append(readout);
   canvas.tabIndex = 0;
   canvas.setAttribute("role", "application");
@@ -205,12 +201,7 @@ function heatMap(of, options) {
   function hide() {
     cell = null;
     marker.hidden = true;
-    readout.replaceChildren(
-      legend(
-        range,
-        of.values.some((value) => value < 0),
-      ),
-    );
+    readout.replaceChildren(scale);
   }
 
   function cellAt(event) {
@@ -266,7 +257,7 @@ function pixels(of, range, blank) {
       const instead = blank(r, c);
       const color =
         instead === null ? colorOf(shades, of.values[at / 4] / range) : instead === MASKED ? masked : empty;
-      image.data.set(color, at);
+      for (let channel = 0; channel < 3; channel++) image.data[at + channel] = color[channel];
       image.data[at + 3] = 255;
     }
   pen.putImageData(image, 0, 0);
@@ -281,10 +272,12 @@ function fitted(pen, label, width) {
 }
 
 // The colors' scale, which stands where values are read as long as none is.
-function legend(range, signed) {
+function legend({ values }, range) {
+  const signed = values.some((value) => value < 0);
+  const beyond = values.some((value) => Math.abs(value) > range * 1.0005); // which the number would not show
   const bar = element("span", { className: signed ? "scale signed" : "scale" });
-  const low = signed ? format(-range) : "0";
-  return element("span", { className: "legend" }, low, bar, format(range));
+  const low = signed ? `${beyond ? "≤ " : ""}${format(-range)}` : "0";
+  return element("span", { className: "legend" }, low, bar, `${beyond ? "≥ " : ""}${format(range)}`);
 }
 
 function element(tag, properties = {}, ...children) {

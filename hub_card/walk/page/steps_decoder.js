@@ -179,6 +179,7 @@ const DECODER_STEPS = [
     part: "decoder",
     stack: "decoder",
     controls: ["token"],
+    equation: "decoder_input",
     draw: () => [
       element(
         "figure",
@@ -214,6 +215,7 @@ const DECODER_STEPS = [
     part: "decoder",
     stack: "decoder",
     controls: ["layer", "head", "token"],
+    equation: "decoder_layers",
     draw: () => [
       stackTable("decoder", (layer) => `decoder.${layer}.cross.weights`),
       grid(
@@ -234,5 +236,5 @@ const DECODER_STEPS = [
   },
   { id: "beams", part: "decoder", controls: ["search"], equation: "beams", draw: beamFigures },
   { id: "alignment", part: "decoder", stack: "decoder", controls: ["token"], draw: alignmentFigures },
-  { id: "parallel", part: "why", draw: parallelFigures },
+  { id: "parallel", part: "why", equation: "parallel", draw: parallelFigures },
 ];

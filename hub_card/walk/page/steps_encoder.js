@@ -363,7 +363,7 @@ const ENCODER_STEPS = [
         cornerMap(matrix(`${inEncoder()}.second_weight`), "W<sub>2</sub>", SIZES.encoder.d_ff, d_model),
       ),
       sourceMap(matrix(`${inEncoder()}.hidden`), hiddenName()),
-      zeroShare(matrix(`${inEncoder()}.hidden`)),
+      ...(SIZES.activation === "relu" ? [zeroShare(matrix(`${inEncoder()}.hidden`))] : []),
       sourceMap(matrix(`${inEncoder()}.feed_forward`), say("ffn")),
       ...normFigures(inEncoder(), "feed_forward_", ofSource()),
     ],
