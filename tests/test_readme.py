@@ -181,3 +181,10 @@ def test_the_other_commands_run_as_they_stand(quickstart_model, tmp_path):
     environment = os.environ | {"ACCELERATE_USE_CPU": "true"}
     subprocess.run(f"{piped} {' '.join(limit)}", shell=True, check=True, cwd=ROOT, env=environment, timeout=300)
     assert (tmp_path / "test.translated.de").read_text() == (tmp_path / "translated.de").read_text()
+
+
+def test_pictures_and_linked_files_are_there():
+    names = re.findall(r'<img src="([^"]+)"', README) + re.findall(r"\]\(([^)]+)\)", README)
+    assert sum(name.endswith(".png") for name in names) == 2
+    for name in names:
+        assert name.startswith("https://") or (ROOT / name).exists(), name
