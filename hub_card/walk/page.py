@@ -2,7 +2,6 @@
 
 import base64
 import json
-import math
 import zlib
 from pathlib import Path
 from typing import Any
@@ -59,18 +58,6 @@ def pack(matrices: dict[str, Matrix]) -> tuple[dict[str, Any], str]:
     numbers = np.concatenate([part.ravel() for part in parts])
     planes = numbers.view(np.uint8).reshape(-1, 2).T
     return index, base64.b64encode(zlib.compress(planes.tobytes(), level=9)).decode("ascii")
-
-
-def unpack(index: dict[str, Any], packed: str) -> dict[str, Matrix]:
-    """Returns what [`pack`] packed, as the page's own script does."""
-    planes = np.frombuffer(zlib.decompress(base64.b64decode(packed)), dtype=np.uint8).reshape(2, -1)
-    numbers = np.ascontiguousarray(planes.T).view("<i2").ravel()
-    matrices = {}
-    for name, entry in index.items():
-        size = math.prod(entry["shape"])
-        values = numbers[entry["start"] : entry["start"] + size].astype(np.float32) * np.float32(entry["unit"])
-        matrices[name] = values.reshape(entry["shape"])
-    return matrices
 
 
 def _json(value: Any) -> str:

@@ -1,13 +1,15 @@
 """What the tests of the walk share: small models whose every weight is random, and the data of a written page."""
 
+import base64
 import json
+import math
 import re
+import zlib
 from typing import Any
 
 import numpy as np
 import torch
 
-from hub_card.walk.page import unpack
 from tests.hub_card.walk_oracle import WalkOracle
 from tests.training.models import Parts, small_model
 
@@ -28,6 +30,18 @@ def random_parts(**keys: Any) -> Parts:
                 noise = 0.3 * torch.randn(parameter.shape, generator=generator)
                 parameter.copy_(noise + (1.0 if name.endswith("norm.weight") else 0.0))
     return model, tokenizer
+
+
+def unpack(index: dict[str, Any], packed: str) -> dict[str, np.ndarray]:
+    """The matrices that `hub_card.walk.page.pack` packed, as the page's own script unpacks them."""
+    planes = np.frombuffer(zlib.decompress(base64.b64decode(packed)), dtype=np.uint8).reshape(2, -1)
+    numbers = np.ascontiguousarray(planes.T).view("<i2").ravel()
+    matrices = {}
+    for name, entry in index.items():
+        size = math.prod(entry["shape"])
+        values = numbers[entry["start"] : entry["start"] + size].astype(np.float32) * np.float32(entry["unit"])
+        matrices[name] = values.reshape(entry["shape"])
+    return matrices
 
 
 def data_of(page: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
