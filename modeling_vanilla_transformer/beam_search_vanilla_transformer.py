@@ -10,7 +10,6 @@ column a step, and never move: when beams change places, only the mask does that
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -118,25 +117,31 @@ def best_words(logits: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Te
     if blocks < 4 * count:
         return logits.topk(count)
     values, dim = _as_stored(logits)
-    maxima = values.narrow(dim, 0, blocks * BLOCK).unflatten(dim, (blocks, BLOCK)).amax(dim + 1)
-    block = maxima.topk(count, dim).indices
+    # A block is of neighbours, or of every so-manieth word where the greatest of many are sought at once.
+    neighbours = dim == 1 and logits.device.type == "cpu"
+    grid = values.narrow(dim, 0, blocks * BLOCK).unflatten(dim, (blocks, BLOCK) if neighbours else (BLOCK, blocks))
+    block = grid.amax(dim + 1 if neighbours else dim).topk(count, dim).indices
     block = block if dim == 1 else block.t()  # (rows, count)
     offsets = torch.arange(BLOCK, device=logits.device)
-    words = (block[..., None] * BLOCK + offsets).flatten(1)
+    words = block[..., None] * BLOCK + offsets if neighbours else block[..., None] + offsets * blocks
+    words = words.flatten(1)
     rest = torch.arange(blocks * BLOCK, vocabulary, device=logits.device)  # too few for a block
     words = torch.cat((words, rest.expand(rows, -1)), dim=1)
     best, index = logits.gather(1, words).topk(count)
     return best, words.gather(1, index)
 
 
-def log_normaliser(logits: torch.Tensor, greatest: torch.Tensor) -> torch.Tensor:
+def log_probabilities_of(logits: torch.Tensor, best: torch.Tensor, words: torch.Tensor) -> torch.Tensor:
     """
-    Returns log sum_w exp(logits_w) (rows, 1) of `logits` (rows, vocabulary), whose `greatest` (rows, 1) are known
-    already: `logsumexp` without looking for them.
+    Returns the log-probabilities (rows, count) of `words` (rows, count), whose logits among `logits` (rows,
+    vocabulary) are `best` (rows, count), the greatest of the row first, in the precision of `best`.
     """
-    values, dim = _as_stored(logits)
-    greatest = greatest if dim == 1 else greatest.t()
-    return ((values - greatest).exp_().sum(dim, keepdim=True).log_() + greatest).view(-1, 1)
+    if logits.device.type != "cpu":  # in one kernel
+        return logits.log_softmax(dim=-1, dtype=best.dtype).gather(1, words)
+    values, dim = _as_stored(logits.to(best.dtype))
+    greatest = best[:, :1] if dim == 1 else best[:, :1].t()
+    log_sum = (values - greatest).exp_().sum(dim, keepdim=True).log_() + greatest
+    return best - log_sum.view(-1, 1)
 
 
 def _as_stored(logits: torch.Tensor) -> tuple[torch.Tensor, int]:
@@ -194,7 +199,7 @@ class Trace:
 
 class BeamSearch:
     """
-    The state of [`beam_search`]. Its tensors are those of the sentences that are still searched for, and `places` says
+    The state of a beam search. Its tensors are those of the sentences that are still searched for, and `places` says
     which of the batch's those are.
     """
 
@@ -213,8 +218,7 @@ class BeamSearch:
         self.beams = generation_config.num_beams
         self.greedy = self.beams == 1
         self.returned = generation_config.num_return_sequences
-        alpha = generation_config.length_penalty
-        self.penalty = lambda length: LENGTH_PENALTIES[length_penalty_type](length, alpha)
+        self.length_penalty, self.alpha = LENGTH_PENALTIES[length_penalty_type], generation_config.length_penalty
         # transformers' own rule for early_stopping=False takes the present length for the best one.
         self.guesses = length_penalty_type == "power" and generation_config.early_stopping is False
         end = generation_config.eos_token_id
@@ -284,50 +288,58 @@ class BeamSearch:
 
     def advance(self) -> bool:
         """Adds a word to every beam. Returns whether the search goes on."""
-        best, words = self._best_words_of_beams()  # (sentences, beams, some)
+        self._step(len(self.trace))
+        leaving = int(self.done.sum())
+        if leaving == len(self.places):
+            return False
+        if leaving >= LEAVING_SHARE * len(self.places) and not self.all_stay:
+            self._leave()
+        return True
+
+    def _step(self, step: int | torch.Tensor):
+        """Adds the word of step `step`, counted from 0, to every beam; a tensor (1,) if the step is to be replayed."""
+        best, words = self._best_words_of_beams(step)  # (sentences, beams, some)
         total = best if self.greedy else self.scores[..., None] + best
         scores, index = total.flatten(1).topk(self.candidates)  # (sentences, candidates)
         origins, words = index // best.shape[-1], words.flatten(1).gather(1, index)
         if self.greedy:  # as in transformers' search, sentences that are done go on with padding
             words = words.masked_fill(self.done[:, None], self.fill)
-        step = len(self.trace)
         ends = (words[..., None] == self.end_tokens).any(-1) | (step + 1 >= self.limits)[:, None]
         rows = None
         if self.rows is not None:
-            rows = torch.cat((_take(self.rows, origins), words[..., None]), dim=-1)
+            rows = torch.cat((take(self.rows, origins), words[..., None]), dim=-1)
             if self.criteria:
                 collected = tuple(self.collected["scores"]) if "output_scores" in self.collects else None
                 ends |= self.criteria(rows.flatten(0, 1), collected).view_as(ends)
 
         self._finish(scores, ends, step)
         self.scores, kept = scores.masked_fill(ends, -torch.inf).topk(self.beams)
-        self.words, origins_kept = words.gather(1, kept), origins.gather(1, kept)
+        self.words = words.gather(1, kept)
         self.trace.add(words, origins, kept)
         self._decide(step + 1)
-        leaving = int(self.done.sum())
-        if leaving == len(self.places):
-            return False
         if rows is not None:
-            self.rows = _take(rows, kept)
-        # The new words' keys come behind the others, and each beam sees its own.
-        own = self.own.expand(len(self.places), -1, -1)
-        self.mask = torch.cat((_take(self.mask, origins_kept), own), dim=-1)
-        if leaving >= LEAVING_SHARE * len(self.places) and not self.all_stay:
-            self._leave()
-        return True
+            self.rows = take(rows, kept)
+        self.mask = self._longer_mask(origins.gather(1, kept))
 
-    def _best_words_of_beams(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def _longer_mask(self, origins: torch.Tensor) -> torch.Tensor:
+        """Returns the mask of the beams that continue `origins` (sentences, beams) by a word."""
+        # The new words' keys come behind the others, and each beam sees its own.
+        own = self.own.expand(len(origins), -1, -1)
+        return torch.cat((take(self.mask, origins), own), dim=-1)
+
+    def _best_words_of_beams(self, step: int | torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Returns log-probabilities (greedy: logits) and words (sentences, beams, some), the best first."""
-        logits = self._logits()
+        logits = self._logits(step)
         sentences, beams, vocabulary = logits.shape
         count = min(self.candidates, vocabulary)
-        flat = logits.flatten(0, 1).to(self.scores.dtype)
+        flat = logits.flatten(0, 1)
         if not self.all_stay:
             best, words = best_words(flat, count)
+            best = best.to(self.scores.dtype)
             if not self.greedy:
-                best = best - log_normaliser(flat, best[:, :1])
+                best = log_probabilities_of(flat, best, words)
         else:
-            flat = flat.contiguous()
+            flat = flat.to(self.scores.dtype).contiguous()
             if beams < self.beams:  # the prompt's, one for all beams
                 flat, beams = flat.repeat_interleave(self.beams, dim=0), self.beams
             processed = flat if self.greedy else flat.log_softmax(dim=-1)
@@ -340,25 +352,26 @@ class BeamSearch:
         shape = (sentences, self.beams, count)
         return best.view(sentences, beams, count).expand(shape), words.view(sentences, beams, count).expand(shape)
 
-    def _logits(self) -> torch.Tensor:
+    def _logits(self, step: int | torch.Tensor) -> torch.Tensor:
         """Runs the decoder over the newest words, at first the prompt: (sentences, beams or 1, vocabulary)."""
-        step, length = len(self.trace), self.prompt_length
-        if step == 0:
+        length = self.prompt_length
+        first = len(self.trace) == 0
+        if first:
             later = torch.ones(length, length, device=self.mask.device).tril()
             mask = self.mask[:, :1] + _added(later, self.mask.dtype)  # (sentences, prompt length, prompt length)
             positions = torch.arange(length, device=mask.device)
         else:
             mask = self.mask
-            positions = torch.full((self.beams,), length + step - 1, device=mask.device)
+            positions = torch.full((self.beams,), length - 1, device=mask.device) + step
         outputs = self.model(
-            decoder_input_ids=self.words if step else self.prompt,
+            decoder_input_ids=self.prompt if first else self.words,
             decoder_attention_mask=mask[:, None],
             decoder_position_ids=positions,
             encoder_outputs=(self.source,),
             attention_mask=self.source_mask,
             past_key_values=self.cache,
             use_cache=True,
-            logits_to_keep=0 if step else 1,
+            logits_to_keep=1 if first else 0,
             attn_implementation=self.attention,
             output_attentions="output_attentions" in self.collects,
             output_hidden_states="output_hidden_states" in self.collects,
@@ -367,19 +380,23 @@ class BeamSearch:
             self._collect(outputs)
         return outputs.logits
 
-    def _finish(self, scores: torch.Tensor, ends: torch.Tensor, step: int):
+    def _finish(self, scores: torch.Tensor, ends: torch.Tensor, step: int | torch.Tensor):
         """Adds those of the best candidates that end here to the finished hypotheses, and keeps the best of all."""
         scores, ends = scores[:, : self.beams], ends[:, : self.beams]
         # With one beam the first end is the end, whatever its score.
         scores = torch.zeros_like(scores) if self.greedy else scores / self.penalty(step + 1)
         scores = scores.masked_fill(~ends | self.done[:, None], -torch.inf)
         self.finished_scores, best = torch.cat((self.finished_scores, scores), dim=1).topk(self.beams)
-        steps = torch.full_like(self.finished_steps, step)
+        steps = torch.zeros_like(self.finished_steps) + step
         self.finished_steps = torch.cat((self.finished_steps, steps), dim=1).gather(1, best)
         candidates = torch.arange(self.beams, device=best.device).expand_as(steps)
         self.finished_candidates = torch.cat((self.finished_candidates, candidates), dim=1).gather(1, best)
 
-    def _decide(self, length: int):
+    def penalty(self, length: int | torch.Tensor) -> float | torch.Tensor:
+        """Returns what log-probabilities of `length` words are divided by."""
+        return self.length_penalty(length if isinstance(length, int) else length.to(self.scores.dtype), self.alpha)
+
+    def _decide(self, length: int | torch.Tensor):
         """Marks the sentences whose search is over after `length` words."""
         worst, best = self.finished_scores[:, -1], self.scores[:, 0]
         if self.greedy or self.config.early_stopping is True:
@@ -387,12 +404,11 @@ class BeamSearch:
         elif self.guesses:
             over = (worst > -torch.inf) & (worst >= best / self.penalty(length))
         elif self.logits_processor:  # which may raise log-probabilities; transformers' rule
-            lengths = self.limits.to(best.dtype) if self.config.length_penalty > 0 else length
+            lengths = self.limits if self.config.length_penalty > 0 else length
             over = (worst > -torch.inf) & (worst >= best / self.penalty(lengths))
         else:
             # A log-probability can only fall, and the penalty is monotonic: no end beats the better of these two.
-            limits = self.limits.to(best.dtype)
-            bound = torch.maximum(best / self.penalty(length + 1), best / self.penalty(limits))
+            bound = torch.maximum(best / self.penalty(length + 1), best / self.penalty(self.limits))
             over = self.finished_scores[:, self.returned - 1] >= bound
         self.done |= over | (length >= self.limits)
 
@@ -473,55 +489,12 @@ class BeamSearch:
         return tuple(layer.flatten(0, 1)[:, :, None] for layer in layers)
 
 
-def beam_search(
-    model,
-    input_ids: torch.LongTensor,
-    logits_processor: LogitsProcessorList,
-    stopping_criteria: StoppingCriteriaList,
-    generation_config: GenerationConfig,
-    length_penalty_type: str = "power",
-    limits: torch.LongTensor | None = None,
-    **model_kwargs,
-) -> GenerateBeamEncoderDecoderOutput | GenerateEncoderDecoderOutput | torch.LongTensor:
-    """
-    The decoding loop that `generate` runs for beam search and, with one beam, for greedy search.
-
-    `input_ids` (sentences * beams, prompt length) and the encoder's outputs come expanded by `num_beams`. As in
-    transformers' search, a hypothesis is finished when it is among the best `num_beams` continuations and meets a
-    stopping criterion. Hypotheses are ranked by their log-probability over the length penalty `length_penalty_type`.
-    A sentence ends when no unfinished hypothesis can beat the worst one it will return; with `early_stopping=True`, as
-    soon as it has `num_beams` finished ones; with `early_stopping=False` and the penalty "power", by transformers' own
-    guess; with one beam, at the end token. Logits processors may raise log-probabilities, so that nothing short of the
-    limit is sure: beside them a sentence ends by the rule of transformers' `early_stopping="never"`. `limits`
-    (sentences,), if any, count generated tokens.
-
-    Returns the sequences (sentences * num_return_sequences, length), best first, or with `return_dict_in_generate` an
-    output that also holds their scores and what else was asked for, all as transformers' search does (but no cache).
-    """
-    search = BeamSearch(
-        model,
-        input_ids,
-        logits_processor,
-        stopping_criteria,
-        generation_config,
-        length_penalty_type,
-        limits,
-        model_kwargs,
-    )
-    # Where nobody else sees its tensors, they need no record of views and versions: a step of a small model takes a
-    # quarter less. What is returned is made outside.
-    with nullcontext() if search.all_stay else torch.inference_mode():
-        while search.advance():
-            pass
-    return search.result()
-
-
 def _added(mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """Returns `mask`, 1 where attention may go and 0 elsewhere, as what is added to the scores."""
     return (1 - mask.to(dtype)) * torch.finfo(dtype).min
 
 
-def _take(hypotheses: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
+def take(hypotheses: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
     """Returns of `hypotheses` (sentences, n, length) those at `index` (sentences, m), as (sentences, m, length)."""
     return hypotheses.gather(1, index[..., None].expand(-1, -1, hypotheses.shape[-1]))
 

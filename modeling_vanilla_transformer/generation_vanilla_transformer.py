@@ -7,13 +7,22 @@ has at most so many tokens more than its source). [`paper_generation_config`] se
 """
 
 import copy
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from transformers import GenerationConfig, PreTrainedConfig
-from transformers.generation import GenerationMixin, LogitsProcessorList, StoppingCriteria, StoppingCriteriaList
+from transformers.generation import (
+    GenerateBeamEncoderDecoderOutput,
+    GenerateEncoderDecoderOutput,
+    GenerationMixin,
+    LogitsProcessorList,
+    StoppingCriteria,
+    StoppingCriteriaList,
+)
 
-from .beam_search_vanilla_transformer import LENGTH_PENALTIES, beam_search
+from .beam_search_vanilla_transformer import LENGTH_PENALTIES, BeamSearch
+from .replayed_search_vanilla_transformer import ReplayedBeamSearch, takes_steps_alike
 
 # Settings and arguments of `generate` that make it something else than a search of ours.
 OTHER_SEARCHES = (
@@ -54,6 +63,50 @@ def paper_generation_config(
         eos_token_id=config.eos_token_id,
         decoder_start_token_id=config.decoder_start_token_id,
     )
+
+
+def beam_search(
+    model,
+    input_ids: torch.LongTensor,
+    logits_processor: LogitsProcessorList,
+    stopping_criteria: StoppingCriteriaList,
+    generation_config: GenerationConfig,
+    length_penalty_type: str = "power",
+    limits: torch.LongTensor | None = None,
+    **model_kwargs,
+) -> GenerateBeamEncoderDecoderOutput | GenerateEncoderDecoderOutput | torch.LongTensor:
+    """
+    The decoding loop that `generate` runs for beam search and, with one beam, for greedy search.
+
+    `input_ids` (sentences * beams, prompt length) and the encoder's outputs come expanded by `num_beams`. As in
+    transformers' search, a hypothesis is finished when it is among the best `num_beams` continuations and meets a
+    stopping criterion. Hypotheses are ranked by their log-probability over the length penalty `length_penalty_type`.
+    A sentence ends when no unfinished hypothesis can beat the worst one it will return; with `early_stopping=True`, as
+    soon as it has `num_beams` finished ones; with `early_stopping=False` and the penalty "power", by transformers' own
+    guess; with one beam, at the end token. Logits processors may raise log-probabilities, so that nothing short of the
+    limit is sure: beside them a sentence ends by the rule of transformers' `early_stopping="never"`. `limits`
+    (sentences,), if any, count generated tokens.
+
+    Returns the sequences (sentences * num_return_sequences, length), best first, or with `return_dict_in_generate` an
+    output that also holds their scores and what else was asked for, all as transformers' search does (but no cache).
+    """
+    can_be_replayed = model.device.type == "cuda" and takes_steps_alike(model)
+    search = (ReplayedBeamSearch if can_be_replayed else BeamSearch)(
+        model,
+        input_ids,
+        logits_processor,
+        stopping_criteria,
+        generation_config,
+        length_penalty_type,
+        limits,
+        model_kwargs,
+    )
+    # Where nobody else sees its tensors, they need no record of views and versions: a step of a small model takes a
+    # quarter less. What is returned is made outside.
+    with nullcontext() if search.all_stay else torch.inference_mode():
+        while search.advance():
+            pass
+    return search.result()
 
 
 class SourceLengthCriteria(StoppingCriteria):

@@ -17,7 +17,7 @@ from modeling_vanilla_transformer.beam_search_vanilla_transformer import (
     PreallocatedLayer,
     Trace,
     best_words,
-    log_normaliser,
+    log_probabilities_of,
 )
 from training.corpus import generate_corpus
 
@@ -380,7 +380,7 @@ def test_inside_inference_mode_all_outputs_are_there(trained, sources):
 
 @pytest.mark.parametrize("vocabulary", [5, BLOCK * 20, BLOCK * 100 + 17])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_the_best_words_are_those_of_topk_and_their_normaliser_that_of_logsumexp(vocabulary, transposed):
+def test_the_best_words_are_those_of_topk_and_their_log_probabilities_those_of_log_softmax(vocabulary, transposed):
     logits = torch.randn(vocabulary, 9, generator=torch.Generator().manual_seed(0)).t()
     if not transposed:
         logits = logits.contiguous()
@@ -390,7 +390,8 @@ def test_the_best_words_are_those_of_topk_and_their_normaliser_that_of_logsumexp
     values, words = best_words(logits, 4)
     assert torch.equal(values, logits.topk(4).values)
     assert torch.equal(logits.gather(1, words), values)
-    torch.testing.assert_close(log_normaliser(logits, values[:, :1]), logits.logsumexp(-1, keepdim=True))
+    expected = logits.log_softmax(-1).gather(1, words)
+    torch.testing.assert_close(log_probabilities_of(logits, values, words), expected)
 
 
 def test_a_preallocated_layer_holds_what_a_growing_one_holds():
