@@ -80,7 +80,7 @@ def test_the_readme_has_its_blocks():
 
 
 def test_the_training_command_runs_as_it_stands(tmp_path):
-    """On a small folder of the same form as Multi30k, and for two updates in place of twelve epochs."""
+    """On a small folder of the same form as Multi30k, and for two updates in place of some thousands."""
     (command,) = re.findall(r"^accelerate launch -m training.train .*path/to/multi30k$", README, flags=re.M)
     for name in ("train", "val", "test_2016_flickr"):
         (tmp_path / f"{name}.en").write_text("A dog runs.\nTwo men sit on a bench.\n" * 20, encoding="utf-8")

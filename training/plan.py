@@ -214,7 +214,7 @@ def find_paper_training(recipe: Recipe, config: VanillaTransformerConfig) -> Pap
 
 
 def measure_epoch(recipe: Recipe, processes: int = 1) -> Epoch | None:
-    """The first epoch of the recipe's batches, where all training pairs are at hand in files of at most `SMALL` bytes:
+    """An epoch of the recipe's batches, where all training pairs are at hand in files of at most `SMALL` bytes:
     they are read and tokenised as the run itself would (which finds the result in the cache). Else None.
 
     Raises:
@@ -239,8 +239,9 @@ def measure_epoch(recipe: Recipe, processes: int = 1) -> Epoch | None:
         max_shapes=optimization.max_shapes,
         weights=chapter.pairs.weights,
     )
-    updates = batches.epoch(0)
-    if not updates:  # where weights are so small that the first epoch takes nothing
+    # With few shapes some pairs of the first epoch wait for the second, which has its share of both.
+    updates = batches.epoch(1 if optimization.max_shapes else 0)
+    if not updates:  # where weights are so small that an epoch takes nothing
         return None
     padding = batches.padding(updates)
     return Epoch(
