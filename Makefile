@@ -61,9 +61,13 @@ quickstart: $(VENV)/installed
 	@echo 'A sentence on its way through the model, step by step, a page for the browser:'
 	@$(BIN)/python -m hub_card.walk --example -o "$(RUN)/walk.html" "$(RUN)/model"
 
+# Few passes, so small batches, a fast start and little dropout: lengths have to be realistic, not words.
+BENCH_TRAINING := --max_epochs 4 --max_updates null --vocab_size 8000 --tokens_per_batch 2048 --max_shapes null \
+  --dropout 0.1 --warmup_steps 800 --peak_learning_rate 0.002 --save_every 125 --average_last 5 --length_penalty 0.6
+
 bench-model: $(VENV)/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
-	$(BIN)/python -m training.train configuration/recipes/multi30k_en_de.yaml --data "$(DATA)" --max_epochs 4 \
+	$(BIN)/python -m training.train configuration/recipes/multi30k_en_de.yaml --data "$(DATA)" $(BENCH_TRAINING) \
 	  --validation null --test null --output runs/bench_small --resume auto
 	$(BIN)/python -m tests.benchmarks.decoding_model runs/bench_small/model runs/bench_base
 

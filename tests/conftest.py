@@ -1,7 +1,11 @@
-"""The suite runs on the CPU, on a machine with a GPU too: its exact comparisons are between numbers of one device."""
+"""The suite runs on the CPU, on a machine with a GPU too: its exact comparisons are between numbers of one device.
+
+GPU=1 lets the tests that need one see it.
+"""
 
 import os
 
 # Before torch is imported, and handed on to the processes that tests start.
-os.environ["CUDA_VISIBLE_DEVICES"] = ""
+if not os.environ.get("GPU"):
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

@@ -123,7 +123,7 @@ def test_only_models_whose_steps_are_alike_are_replayed(small_model, batch):
     assert not any(map(takes_steps_alike, (hooked, compiled, quantised, learned)))
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU, and GPU=1")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_gpu_replays_what_it_recorded(name, dtype, model, sources, monkeypatch):

@@ -145,6 +145,16 @@ function render() {
     frame();
   }
   shown.section.update();
+  prepare(STEPS[state.step + 1]);
+}
+
+// Works out in a quiet moment what the step that probably comes next will show; its matrices are then known.
+const quietMoment = globalThis.requestIdleCallback ?? ((work) => setTimeout(work, 200));
+const prepared = new Set();
+function prepare(step) {
+  if (!step || prepared.has(step)) return;
+  prepared.add(step);
+  quietMoment(() => step.draw());
 }
 
 // What stands around the step.
