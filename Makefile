@@ -71,12 +71,12 @@ bench-model: $(VENV)/installed
 	  --validation null --test null --output runs/bench_small --resume auto
 	$(BIN)/python -m tests.benchmarks.decoding_model runs/bench_small/model runs/bench_base
 
-# By files, so that what a file's tests share is made once.
+# By files, so that what a file's tests share is made once; those with slow tests first, as tests/conftest.py orders them.
 test: $(VENV)/installed hunspell chromium
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-oldest: .venv-oldest/installed hunspell chromium
-	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 .venv-oldest/bin/python -m pytest -q -n $(PYTEST_WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

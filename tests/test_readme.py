@@ -100,6 +100,7 @@ def test_blocks_run_from_the_checkout(quickstart_model):
     check_blocks(quickstart_model, run_blocks(sys.executable, quickstart_model, environment))
 
 
+@pytest.mark.slow
 def test_blocks_run_from_an_installed_wheel(quickstart_model, tmp_path):
     """The wheel alone, beside the libraries that are installed anyway, in an environment and folder of its own."""
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path), str(ROOT)]
@@ -148,6 +149,7 @@ def test_the_fine_tuning_lines_run_alone(quickstart_model):
     assert (quickstart_model / "runs/fine-tuned/model/model.safetensors").is_file()
 
 
+@pytest.mark.slow
 def test_the_other_commands_run_as_they_stand(quickstart_model, tmp_path):
     """Fine-tuning, translating, scoring and planning, on small files in the places that the README names."""
     lines = {"en": "A dog runs.\nTwo men sit.\n" * 6, "de": "Ein Hund rennt.\nZwei Männer sitzen.\n" * 6}
@@ -185,6 +187,6 @@ def test_the_other_commands_run_as_they_stand(quickstart_model, tmp_path):
 
 def test_pictures_and_linked_files_are_there():
     names = re.findall(r'<img src="([^"]+)"', README) + re.findall(r"\]\(([^)]+)\)", README)
-    assert sum(name.endswith(".png") for name in names) == 2
+    assert sum(name.endswith(".png") for name in names) == 3
     for name in names:
         assert name.startswith("https://") or (ROOT / name).exists(), name

@@ -8,6 +8,7 @@ import venv
 from importlib.metadata import distribution
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 
 from tests.hub_server import HubServer
@@ -144,6 +145,7 @@ def check_files(files: dict[str, bytes], reasons: dict[str, str], pickles: list[
     assert [path for path, content in files.items() if content.startswith((b"\x80", b"PK"))] == pickles
 
 
+@pytest.mark.slow
 def test_a_model_is_trained_published_loaded_elsewhere_taught_and_loaded_again(tmp_path):
     elsewhere = tmp_path / "elsewhere"
     python = environment_of(elsewhere, "transformers", "torch", "tokenizers", "accelerate")

@@ -16,10 +16,6 @@ from modeling_vanilla_transformer import (
 logging.disable_progress_bar()
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "slow: takes more than 20 seconds on one core")
-
-
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """Tiny matrices are multiplied fastest, and everywhere alike, on one thread."""
