@@ -117,7 +117,7 @@ def best_words(logits: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Te
     if blocks < 4 * count:
         return logits.topk(count)
     values, dim = _as_stored(logits)
-    # A block is of neighbours, or of every so-manieth word where the greatest of many are sought at once.
+    # A block is of neighbours, or of words that lie `blocks` apart, where the greatest of many are sought at once.
     neighbours = dim == 1 and logits.device.type == "cpu"
     grid = values.narrow(dim, 0, blocks * BLOCK).unflatten(dim, (blocks, BLOCK) if neighbours else (BLOCK, blocks))
     block = grid.amax(dim + 1 if neighbours else dim).topk(count, dim).indices
@@ -258,7 +258,7 @@ class BeamSearch:
         )
 
         longest = min(generation_config.max_length, stopping_criteria.max_length or generation_config.max_length)
-        longest = max(1, longest - self.prompt_length)
+        self.longest = longest = max(1, longest - self.prompt_length)  # steps of any sentence
         self.limits = torch.full((sentences,), longest, device=device) if limits is None else limits.clamp(max=longest)
         own = (EosTokenCriteria, MaxLengthCriteria)  # what the search looks after itself
         self.criteria = StoppingCriteriaList(one for one in stopping_criteria if not isinstance(one, own))

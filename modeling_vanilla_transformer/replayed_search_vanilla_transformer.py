@@ -22,34 +22,46 @@ FIRST_ROOM = 32
 # Matrix products are fast where rows begin at multiples of so many numbers.
 ALIGNMENT = 16
 
-# Sentences leave when they are at least this share of more beams than a GPU computes in the time of one.
+# Sentences leave when they are at least this share of the batch, and the batch has more beams than a GPU computes in
+# the time of one.
 LEAVING_SHARE = 1 / 2
 FEW_BEAMS = 512
 
-# What a step makes anew.
+# The tensors that a step rebinds; a replayed one writes them to where they were.
 STATE = ("words", "scores", "done", "mask", "finished_scores", "finished_steps", "finished_candidates")
 
-# A process can record one graph at a time.
+# A process can record one graph at a time, on a stream that each GPU keeps: cuBLAS has a workspace for every stream.
 RECORDING = threading.Lock()
+STREAMS: dict[torch.device, torch.cuda.Stream] = {}
+
+# What earlier recordings took is given back when less than this share of the GPU's memory is free: while one is made,
+# nothing can be.
+FREE_SHARE = 1 / 4
 
 
 def takes_steps_alike(model: torch.nn.Module) -> bool:
     """
     Whether every step of a search with `model` calls the same kernels and nothing else: no hooks that want to be
-    called (transformers' own do nothing unless asked), no compiled or quantised modules, no weights on several
-    devices, no table of positions whose end must be watched.
+    called (transformers' own do nothing unless asked), no compiled, wrapped or quantised modules, no weights on
+    several devices, no table of positions whose end must be watched.
     """
+    from torch.nn.modules.module import _global_forward_hooks, _global_forward_pre_hooks
+
+    if _global_forward_hooks or _global_forward_pre_hooks:
+        return False
     if model.config.position_embedding_type != "sinusoidal" or getattr(model.config, "quantization_config", None):
         return False
     for module in model.modules():
         hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
         if any(hook.__module__ != "transformers.utils.output_capturing" for hook in hooks):
             return False
-        if hasattr(module, "_hf_hook") or module._compiled_call_impl is not None:
+        if "forward" in vars(module) or hasattr(module, "_orig_mod") or module._compiled_call_impl is not None:
             return False
     if not torch.distributed.is_available():
         return True
-    return not any(isinstance(weight, torch.distributed.tensor.DTensor) for weight in model.parameters())
+    from torch.distributed.tensor import DTensor
+
+    return not any(isinstance(weight, DTensor) for weight in model.parameters())
 
 
 class RoomyLayer(DynamicLayer):
@@ -91,15 +103,17 @@ class RoomyTrace(Trace):
         return self.taken
 
     def add(self, words: torch.Tensor, origins: torch.Tensor, kept: torch.Tensor):
+        """Writes a step's words and origins (sentences, candidates) and kept candidates (sentences, beams)."""
         for steps, values in ((self.words, words), (self.origins, origins), (self.kept, kept)):
             steps.index_copy_(0, self.step, values[None])
 
     def select(self, sentences: torch.Tensor):
+        """Forgets all sentences but `sentences` (n,)."""
         self.words, self.origins, self.kept = (steps[:, sentences] for steps in (self.words, self.origins, self.kept))
 
 
 class ReplayedBeamSearch(BeamSearch):
-    """[`BeamSearch`] with the same results, in tensors that stay where they are from step to step."""
+    """[`BeamSearch`] that finds the same words, in tensors that stay where they are from step to step."""
 
     trace: Any  # at first a Trace, then a RoomyTrace
 
@@ -116,7 +130,7 @@ class ReplayedBeamSearch(BeamSearch):
         if steps == 0 or self.all_stay:  # the first step has the whole prompt; who looks on sees one step at a time
             return super().advance()
         if steps >= self.room:
-            self._make_room(max(FIRST_ROOM, 2 * steps))
+            self._make_room(min(max(FIRST_ROOM, 2 * steps), self.longest))
         if self.recording is None:
             self.recording = self._record()
         self.recording.replay()
@@ -130,7 +144,7 @@ class ReplayedBeamSearch(BeamSearch):
 
     def _make_room(self, room: int):
         """Moves the tensors to where they have room for `room` steps."""
-        length = self.prompt_length + (room + 1) * self.beams  # the last step prepares the mask of a next one
+        length = self.prompt_length + room * self.beams
         length = -(-length // ALIGNMENT) * ALIGNMENT
         self.mask = _with_room(self.mask, 2, length, torch.finfo(self.mask.dtype).min)
         cache = self.cache.self_attention_cache
@@ -140,10 +154,22 @@ class ReplayedBeamSearch(BeamSearch):
 
     def _record(self) -> torch.cuda.CUDAGraph:
         """Returns a step that can be replayed; it isn't taken yet."""
-        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(self.places.device)
-        stream.wait_stream(torch.cuda.current_stream(self.places.device))
-        with RECORDING, torch.cuda.stream(stream):
-            # Other threads of the caller's may go on meanwhile.
+        graph, device = torch.cuda.CUDAGraph(), self.places.device
+        with RECORDING:
+            if device not in STREAMS:
+                STREAMS[device] = torch.cuda.Stream(device)
+            free, total = torch.cuda.mem_get_info(device)
+            if free < FREE_SHARE * total:
+                torch.cuda.empty_cache()
+            self._record_on(STREAMS[device], graph)
+        return graph
+
+    def _record_on(self, stream: torch.cuda.Stream, graph: torch.cuda.CUDAGraph):
+        """Records a step into `graph`."""
+        current = torch.cuda.current_stream(stream.device)
+        stream.wait_stream(current)
+        with torch.cuda.stream(stream):
+            # Other threads of the caller's may go on meanwhile, unless they draw random numbers on this GPU.
             graph.capture_begin(capture_error_mode="thread_local")
             try:
                 self._step_in_place()
@@ -152,8 +178,7 @@ class ReplayedBeamSearch(BeamSearch):
                     graph.capture_end()
                 raise
             graph.capture_end()
-        torch.cuda.current_stream(self.places.device).wait_stream(stream)
-        return graph
+        current.wait_stream(stream)
 
     def _step_in_place(self):
         """Takes a step, and writes what comes of it to where it was."""

@@ -119,6 +119,19 @@ def test_data_at_hand_are_read_and_counted(recipe_values):
     assert f"{epoch.pairs:,} pairs" in describe(planned)
 
 
+def test_with_few_shapes_the_epoch_is_one_that_leftovers_have_reached(recipe_values):
+    recipe = make_recipe(recipe_values | {"max_shapes": 12})
+    epoch = measure_epoch(recipe)
+    assert epoch is not None
+    text = read_pairs(recipe.data, "train")
+    pairs = tokenize_pairs(
+        text, train_tokenizer(recipe, read_configuration(recipe), text, show_progress=False), max_length=60
+    )
+    batches = TokenBudgetBatches(pairs.source_lengths, pairs.target_lengths, 600, seed=1, max_shapes=12)
+    first, second = (sum(len(update.indices) for update in batches.epoch(number)) for number in (0, 1))
+    assert epoch.pairs == second > first
+
+
 def test_a_tokenizer_that_is_given_leaves_the_models_vocabulary(recipe_values, tmp_path):
     recipe = make_recipe(recipe_values)
     text = read_pairs(recipe.data, "train")
