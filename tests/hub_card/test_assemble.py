@@ -21,7 +21,17 @@ from training.checkpoints import MANIFEST, CheckpointError, verify
 from training.recipe import DataRecipe, read_recipe
 
 REPO = "tester/a-model"
-CODE = ("beam_search", "configuration", "generation", "int8", "loss", "modeling", "pipeline", "tokenization")
+CODE = (
+    "beam_search",
+    "replayed_search",
+    "configuration",
+    "generation",
+    "int8",
+    "loss",
+    "modeling",
+    "pipeline",
+    "tokenization",
+)
 EXPECTED = {
     *(f"{part}_vanilla_transformer.py" for part in CODE),
     *("config.json", "generation_config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"),

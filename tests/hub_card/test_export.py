@@ -107,6 +107,7 @@ def sources(batch: int, length: int) -> tuple[torch.Tensor, torch.Tensor]:
     return ids * mask, mask
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["plain files", "plain programs", "different files"])
 @pytest.mark.parametrize(("batch", "length"), [(1, 1), (1, 7), (2, 1), (3, 7), (3, 5), (14, 20)])
 @torch.no_grad()

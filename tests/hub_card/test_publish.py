@@ -71,6 +71,7 @@ def published(hub) -> dict[str, bytes]:
     return {path: content for path, content in hub.files(REPO).items() if path not in own}
 
 
+@pytest.mark.slow
 def test_the_real_command_publishes_a_run_in_one_commit(hub, run):
     done = subprocess.run(
         [sys.executable, "-m", "hub_card.publish", str(run), "--repo", "a-model", "--tag", "v1.0", "--license", "mit"],

@@ -16,6 +16,7 @@ def output(tmp_path_factory):
     quickstart.RECIPE = before
 
 
+@pytest.mark.slow
 def test_it_trains_scores_and_translates_and_then_uses_what_is_there(output, capsys):
     quickstart.main(["--output", str(output), "--text", "The farmer sleeps."])
     first = capsys.readouterr().out

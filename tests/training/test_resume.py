@@ -105,6 +105,7 @@ def in_a_child(values) -> int:
     return child
 
 
+@pytest.mark.slow
 def test_killed_at_twenty_random_moments_the_weights_are_the_same(values, tmp_path):
     small = {"tokens_per_batch": 800, "max_updates": 30}  # into a second epoch
     whole = values | small | {"output": str(tmp_path / "whole")}

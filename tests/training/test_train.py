@@ -164,6 +164,7 @@ def test_accumulated_parts_make_the_same_run(alone, tmp_path):
         assert_same_losses(tmp_path / f"{steps}", alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["replicas", "shards", "shards of untied embeddings"])
 def test_two_processes_make_the_same_run_as_one(alone, tmp_path, monkeypatch, way):
     if way != "replicas":

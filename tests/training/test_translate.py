@@ -316,6 +316,7 @@ def test_stopped_it_goes_on_with_the_same_text_model_and_settings_only(
     assert f"{out} exists" in refusal(capsys, folder / "model", *go)
 
 
+@pytest.mark.slow
 def test_two_processes_write_what_one_writes(folder, tmp_path):
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "training.translate"]
     options = ["--n_best", "2", "--alignments", "--window", "9"]
