@@ -104,17 +104,24 @@ function heatMap(of, options) {
     geometry = measure(pen);
     const { left, top, width, height } = geometry;
     const full = { width: Math.ceil(left + width * of.columns + 2), height: Math.ceil(top + height * of.rows + 2) };
+    if (options.small) {
+      // A pixel a value: a step with all heads of all layers has too many pictures for more.
+      Object.assign(canvas, { width: of.columns, height: of.rows });
+      Object.assign(canvas.style, { width: `${full.width}px`, height: `${full.height}px` });
+      pen.putImageData(pixels(of, range, blank), 0, 0);
+      return;
+    }
     const density = Math.max(window.devicePixelRatio || 1, printing ? 2 : 1);
     Object.assign(canvas, { width: full.width * density, height: full.height * density });
     Object.assign(canvas.style, { width: `${full.width}px`, height: `${full.height}px` });
     pen.scale(density, density);
-    const picture = pixels(of, range, blank);
+    const picture = new OffscreenCanvas(of.columns, of.rows);
+    picture.getContext("2d").putImageData(pixels(of, range, blank), 0, 0);
     pen.imageSmoothingEnabled = width < 1;
     pen.drawImage(picture, left, top, width * of.columns, height * of.rows);
     const { line, text, edge } = colors();
     pen.strokeStyle = edge;
     pen.strokeRect(left, top, width * of.columns, height * of.rows);
-    if (options.small) return;
     pen.font = LABEL_FONT;
     pen.fillStyle = text;
     pen.textBaseline = "middle";
@@ -247,9 +254,7 @@ function heatMap(of, options) {
 
 // One pixel a value.
 function pixels(of, range, blank) {
-  const picture = new OffscreenCanvas(of.columns, of.rows);
-  const pen = picture.getContext("2d");
-  const image = pen.createImageData(of.columns, of.rows);
+  const image = new ImageData(of.columns, of.rows);
   const { empty, masked } = colors();
   const shades = palette();
   for (let r = 0, at = 0; r < of.rows; r++)
@@ -260,8 +265,7 @@ function pixels(of, range, blank) {
       for (let channel = 0; channel < 3; channel++) image.data[at + channel] = color[channel];
       image.data[at + 3] = 255;
     }
-  pen.putImageData(image, 0, 0);
-  return picture;
+  return image;
 }
 
 function fitted(pen, label, width) {
