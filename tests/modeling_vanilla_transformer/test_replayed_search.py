@@ -111,7 +111,7 @@ def test_replayed_steps_find_the_same_words(name, few_beams, model, sources, rec
     assert torch.equal(translate(model, sources, ReplayedBeamSearch, monkeypatch, **SEARCHES[name]), expected)
     lengths = (expected != model.config.pad_token_id).sum(dim=1)
     assert len(lengths.unique()) > 6  # so that there are sentences to leave and to go on with
-    rooms = 4  # of 4, 8, 16 and 32 steps
+    rooms = 4  # of 4, 8, 16 and 28 steps
     assert len(recordings) == rooms if few_beams else len(recordings) > rooms
 
 
