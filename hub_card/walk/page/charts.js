@@ -109,7 +109,7 @@ function attentionLines(label, left, right, heads, chosen) {
     for (let r = 0; r < weights.rows; r++) {
       if (chosen !== null && r !== chosen) continue;
       row(weights, r).forEach((weight, c) => {
-        if (weight < 0.02) return; // hardly to be seen
+        if (weight < 0.05) return; // hardly to be seen; at most 20 are left of a row
         const line = vector("line", {
           x1: from,
           y1: y(r) + beside,
@@ -117,7 +117,7 @@ function attentionLines(label, left, right, heads, chosen) {
           y2: y(c) + beside,
           stroke: color,
           "stroke-width": 3,
-          opacity: Math.min(1, weight).toFixed(3),
+          "stroke-opacity": Math.min(1, weight).toFixed(3), // not opacity, which has every line painted by itself
         });
         line.append(vector("title", {}, `${left[r]} → ${right[c]}: ${format(weight)}`));
         svg.append(line);
@@ -206,7 +206,7 @@ function beamTree(step) {
   }
   const scroller = element("div", { className: "scroller tree-scroller", tabIndex: 0, role: "group" }, svg);
   scroller.setAttribute("aria-label", say("tree"));
-  scroller.measure = () => {};
+  scroller.measure = scroller.size = () => {};
   scroller.draw = () => (scroller.scrollLeft = svg.width.baseVal.value);
   return scroller;
 }

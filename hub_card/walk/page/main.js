@@ -131,7 +131,12 @@ function section(step) {
     figures.replaceChildren(...step.draw());
     const drawn = [...figures.querySelectorAll(".matrix, .tree-scroller")];
     for (const one of drawn) one.measure(); // all of them before any is drawn: the browser lays the page out once
-    for (const one of drawn) one.draw();
+    for (const one of drawn) one.size();
+    // A click is answered with what the reader sees; what is below the screen is drawn a frame later.
+    const below = (one) => !printing && one.getBoundingClientRect().top > window.innerHeight;
+    const later = drawn.filter(below);
+    for (const one of drawn) if (!later.includes(one)) one.draw();
+    afterFrame(() => figures.contains(later[0]) && later.forEach((one) => one.draw()));
     if (focused >= 0) figures.querySelectorAll("canvas[tabindex], button, input")[focused]?.focus();
   };
   return made;
@@ -147,6 +152,8 @@ function render() {
   shown.section.update();
   prepare(STEPS[state.step + 1]);
 }
+
+const afterFrame = (work) => requestAnimationFrame(() => setTimeout(work));
 
 // Works out in a quiet moment what the step that probably comes next will show; its matrices are then known.
 const quietMoment = globalThis.requestIdleCallback ?? ((work) => setTimeout(work, 200));

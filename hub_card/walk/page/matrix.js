@@ -99,21 +99,22 @@ function heatMap(of, options) {
     return { left, top, width, height };
   }
 
-  function draw() {
-    const pen = canvas.getContext("2d");
-    geometry = measure(pen);
+  // Takes the room that the picture needs; a small one has a pixel a value, since a step with all heads of all layers
+  // has too many pictures for more.
+  function size() {
+    geometry = measure(canvas.getContext("2d"));
     const { left, top, width, height } = geometry;
     const full = { width: Math.ceil(left + width * of.columns + 2), height: Math.ceil(top + height * of.rows + 2) };
-    if (options.small) {
-      // A pixel a value: a step with all heads of all layers has too many pictures for more.
-      Object.assign(canvas, { width: of.columns, height: of.rows });
-      Object.assign(canvas.style, { width: `${full.width}px`, height: `${full.height}px` });
-      pen.putImageData(pixels(of, range, blank), 0, 0);
-      return;
-    }
-    const density = Math.max(window.devicePixelRatio || 1, printing ? 2 : 1);
-    Object.assign(canvas, { width: full.width * density, height: full.height * density });
+    geometry.density = Math.max(window.devicePixelRatio || 1, printing ? 2 : 1);
+    if (options.small) Object.assign(canvas, { width: of.columns, height: of.rows });
+    else Object.assign(canvas, { width: full.width * geometry.density, height: full.height * geometry.density });
     Object.assign(canvas.style, { width: `${full.width}px`, height: `${full.height}px` });
+  }
+
+  function draw() {
+    const pen = canvas.getContext("2d");
+    if (options.small) return pen.putImageData(pixels(of, range, blank), 0, 0);
+    const { left, top, width, height, density } = geometry;
     pen.scale(density, density);
     const picture = new OffscreenCanvas(of.columns, of.rows);
     picture.getContext("2d").putImageData(pixels(of, range, blank), 0, 0);
@@ -169,7 +170,7 @@ function heatMap(of, options) {
   }
 
   figure.measure = () => (figure.room = figure.clientWidth);
-  figure.draw = draw;
+  Object.assign(figure, { size, draw });
   if (options.small) {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", plain);
