@@ -20,6 +20,7 @@ import multiprocessing
 import statistics
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,8 +33,16 @@ from modeling_vanilla_transformer import (
     configuration_names,
     named_configuration,
 )
-from tests.benchmarks.decoding_peers import ENGINES, Engine, Generate, Sentence, Setting, as_marian, has_ctranslate2
-from tests.benchmarks.training_peers import Clock, processor_or_wall_clock
+from tests.benchmarks.decoding_peers import (
+    ENGINES,
+    EngineProcess,
+    Generate,
+    Sentence,
+    Setting,
+    as_marian,
+    convert,
+    has_ctranslate2,
+)
 from training.data import read_lines
 from training.evaluation import bleu
 from training.setup import choose_precision
@@ -88,18 +97,16 @@ class Done:
         return self.tokens() / sum(self.seconds)
 
 
-def take_turns(engines: Sequence[Engine], work: Work, sizes: dict[str, int], beams: int, clock: Clock) -> list[Done]:
+def take_turns(engines: Sequence[EngineProcess], work: Work, sizes: dict[str, int], beams: int) -> list[Done]:
     """Lets each engine translate everything, in batches of its own size; the one that is furthest behind goes next."""
     left = {engine: work.batches(sizes[engine.name]) for engine in engines}
     done = {engine: Done([], []) for engine in engines}
     while left:
         engine = min(left, key=lambda engine: len(done[engine].translations))
         batch = left[engine].pop()  # the longest first: what doesn't fit into memory fails at once
-        prepared, limit = engine.prepare(batch), work.limit_of(batch)
-        started = clock()
-        result = engine.run(prepared, beams, limit)
-        done[engine].seconds.append(clock() - started)
-        done[engine].translations += engine.tokens(result)[::-1]
+        seconds, translations = engine.translate(batch, beams, work.limit_of(batch))
+        done[engine].seconds.append(seconds)
+        done[engine].translations += translations[::-1]
         if not left[engine]:
             del left[engine]
     for each in done.values():
@@ -108,7 +115,7 @@ def take_turns(engines: Sequence[Engine], work: Work, sizes: dict[str, int], bea
 
 
 def choose_sizes(
-    engines: Sequence[Engine], work: Work, beams: int, clock: Clock, options: argparse.Namespace
+    engines: Sequence[EngineProcess], work: Work, beams: int, options: argparse.Namespace
 ) -> dict[str, int]:
     """Returns the batch size at which each engine is fastest, and says what it tried."""
     chosen = {}
@@ -120,8 +127,8 @@ def choose_sizes(
             sizes = {engine.name: size}
             # Kernels are loaded, captured or compiled at the first sight of a shape.
             if options.device == "cuda":
-                take_turns([engine], part, sizes, beams, clock)
-            (done,) = take_turns([engine], part, sizes, beams, clock)
+                take_turns([engine], part, sizes, beams)
+            (done,) = take_turns([engine], part, sizes, beams)
             speeds[size] = done.speed()
         chosen[engine.name] = max(speeds, key=lambda size: speeds[size])
         print(f"  {engine.name}: {', '.join(f'{speed:,.0f} at {size}' for size, speed in speeds.items())}", flush=True)
@@ -129,7 +136,7 @@ def choose_sizes(
 
 
 def compare(
-    engines: Sequence[Engine],
+    engines: Sequence[EngineProcess],
     work: Work,
     beams: int,
     tokenizer: VanillaTransformerTokenizer | None,
@@ -137,9 +144,8 @@ def compare(
     options: argparse.Namespace,
 ) -> None:
     """Measures the engines at so many beams, and prints the table."""
-    clock = processor_or_wall_clock(options.device, options.processor_seconds)
-    sizes = choose_sizes(engines, work, beams, clock, options)
-    rounds = [take_turns(engines, work, sizes, beams, clock) for _ in range(options.rounds)]
+    sizes = choose_sizes(engines, work, beams, options)
+    rounds = [take_turns(engines, work, sizes, beams) for _ in range(options.rounds)]
     peers = [place for place, engine in enumerate(engines) if not engine.name.startswith("ours")]
     first = rounds[-1][0].translations
 
@@ -193,14 +199,13 @@ def describe_lengths(
     print(f"{cut} of {len(translations)} translations reach the limit of {work.offset} tokens more than the source\n")
 
 
-def latency(engines: Sequence[Engine], work: Work, options: argparse.Namespace) -> None:
+def latency(engines: Sequence[EngineProcess], work: Work, options: argparse.Namespace) -> None:
     """Prints what one sentence of 20 tokens takes, alone."""
-    clock = processor_or_wall_clock(options.device, options.processor_seconds)
     nearest = sorted(work.sentences, key=lambda sentence: abs(len(sentence) - LATENCY_LENGTH))[:10]
     sentences = in_order(nearest, work.limit, work.offset)
     ones = {engine.name: 1 for engine in engines}
-    take_turns(engines, sentences, ones, options.beams[-1], clock)  # warms up
-    rounds = [take_turns(engines, sentences, ones, options.beams[-1], clock) for _ in range(options.rounds)]
+    take_turns(engines, sentences, ones, options.beams[-1])  # warms up
+    rounds = [take_turns(engines, sentences, ones, options.beams[-1]) for _ in range(options.rounds)]
     mean = statistics.mean(map(len, nearest))
     print(f"\none sentence at a time, {len(nearest)} of {mean:.1f} tokens, {options.beams[-1]} beams\n")
     print("| engine | ms a sentence, median | tokens of a translation |\n| --- | --- | --- |")
@@ -221,15 +226,11 @@ def resident(what: str) -> float:
     raise SystemExit(f"/proc/self/status does not say {what}: memory is measured on Linux")
 
 
-def peak_of_a_batch(name: str, size: str, device: str, beams: int) -> float:
+def peak_of_a_batch(name: str, setting: Setting, ids: list[Sentence], beams: int, target: int) -> float:
     """Returns the most memory, in MB, that an engine takes for one batch beyond the loaded model."""
     logging.set_verbosity_error()
-    torch.manual_seed(0)
-    sentences, source, target = MEMORY_BATCH
-    model = VanillaTransformerForConditionalGeneration(named_configuration(size)).to(device).eval()
-    ids = torch.randint(3, model.config.vocab_size, (sentences, source)).tolist()
-    engine = ENGINES[name](name, Setting(model, Path(), torch.get_num_threads()))
-    del model
+    torch.set_num_threads(setting.threads)
+    engine, device = ENGINES[name](name, setting), setting.device
     engine.run(engine.prepare([row[:4] for row in ids[:2]]), beams, 4)  # the libraries' own buffers
     batch = engine.prepare(ids)
     if device == "cuda":
@@ -252,11 +253,15 @@ def compare_memory(names: Sequence[str], options: argparse.Namespace) -> None:
     beams, (sentences, source, target) = options.beams[-1], MEMORY_BATCH
     print(f"\n{options.model}, {sentences} sentences of {source} tokens, {target} tokens written, {beams} beams\n")
     print("| engine | peak beyond the loaded model, MB |\n| --- | --- |")
-    for name in names:
-        if not name.startswith("CTranslate2"):  # whose memory isn't torch's, nor its model's alone
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                peak = pool.apply(peak_of_a_batch, (name, options.model, options.device, beams))
-            print(f"| {name} | {peak:,.0f} |", flush=True)
+    model = random_model(options.model)
+    ids = torch.randint(3, model.config.vocab_size, (sentences, source)).tolist()
+    with tempfile.TemporaryDirectory() as folder:
+        setting = make_setting(model, Path(folder), options)
+        for name in names:
+            if not name.startswith("CTranslate2"):  # whose memory isn't torch's, nor its model's alone
+                with multiprocessing.get_context("spawn").Pool(1) as pool:
+                    peak = pool.apply(peak_of_a_batch, (name, setting, ids, beams, target))
+                print(f"| {name} | {peak:,.0f} |", flush=True)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -277,17 +282,37 @@ def engines_for(device: str) -> list[str]:
     return names
 
 
+def random_model(name: str) -> VanillaTransformerForConditionalGeneration:
+    """Returns a model of random weights, always the same ones."""
+    torch.manual_seed(0)
+    return VanillaTransformerForConditionalGeneration(named_configuration(name)).eval()
+
+
+def make_setting(
+    model: VanillaTransformerForConditionalGeneration, folder: Path, options: argparse.Namespace
+) -> Setting:
+    """Returns what engines are made of, once `model` stands in `folder`."""
+    model.save_pretrained(folder / "model")
+    return Setting(
+        folder / "model",
+        folder / "ctranslate2",
+        options.device,
+        options.threads,
+        options.length_penalty,
+        options.paper,
+    )
+
+
 def read_work(
     options: argparse.Namespace,
 ) -> tuple[VanillaTransformerForConditionalGeneration, Work, VanillaTransformerTokenizer | None, list[str] | None]:
     """Returns the model in float32, what it is to translate, and, of a trained model, its tokenizer and references."""
     if options.model in configuration_names():
-        torch.manual_seed(0)
-        config = named_configuration(options.model)
-        model = VanillaTransformerForConditionalGeneration(config)
+        model = random_model(options.model)
+        config = model.config
         ids = torch.randint(3, config.vocab_size, (options.sentences or 32, SOURCE_LENGTH - 1)).tolist()
         work = in_order([[*row, config.eos_token_id] for row in ids], TARGET_LENGTH, 0)
-        return model.to(options.device).eval(), work, None, None
+        return model, work, None, None
     if not options.source:
         raise SystemExit("give --source FILE: sentences of the language that the model translates from")
     model = VanillaTransformerForConditionalGeneration.from_pretrained(options.model, dtype=torch.float32)
@@ -295,7 +320,7 @@ def read_work(
     lines = read_lines(options.source)[: options.sentences]
     references = read_lines(options.reference)[: options.sentences] if options.reference else None
     ids = tokenizer(lines, split_special_tokens=True)["input_ids"]
-    return model.to(options.device).eval(), in_order(ids, None, options.offset), tokenizer, references
+    return model.eval(), in_order(ids, None, options.offset), tokenizer, references
 
 
 @torch.no_grad()
@@ -313,6 +338,7 @@ def check_weights(model: VanillaTransformerForConditionalGeneration, sentences: 
 
 def main() -> None:
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("model", help="a model's folder, or a named configuration for random weights")
     parser.add_argument("--source", type=Path, help="a file, a sentence a line")
@@ -339,9 +365,12 @@ def main() -> None:
     model, work, tokenizer, references = read_work(options)
     print(f"{options.model}: {model.num_parameters():,} parameters, {options.device}, {options.threads} threads")
     check_weights(model, work.sentences[:8])
-    with tempfile.TemporaryDirectory() as folder:
-        setting = Setting(model, Path(folder), options.threads, options.length_penalty, options.paper)
-        engines = [ENGINES[name](name, setting) for name in names]
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        setting = make_setting(model, Path(folder), options)
+        if any(name.startswith("CTranslate2") for name in names):
+            convert(model, setting.converted)
+        del model
+        engines = [stack.enter_context(EngineProcess(name, setting, options.processor_seconds)) for name in names]
         if options.latency:
             return latency(engines, work, options)
         for beams in options.beams:

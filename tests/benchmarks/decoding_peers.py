@@ -2,10 +2,13 @@
 
 The search is the same in all of them: hypotheses ranked by their log-probability divided by length^length_penalty, the
 same limit, and an end as soon as a sentence has as many finished hypotheses as beams, the only rule of CTranslate2.
+
+Each runs in a process of its own. In one process, the threads of two engines together outnumber the cores, and OpenMP
+then sends threads to sleep at the end of every operation, which doubles the time of a search by small operations.
 """
 
-import copy
 import importlib.util
+import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import GenerationConfig, MarianMTModel
+from transformers.utils import logging
 
 from modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration
-from tests.benchmarks.training_peers import marian_of_the_same_sizes
+from tests.benchmarks.training_peers import marian_of_the_same_sizes, processor_or_wall_clock
 
 Sentence = list[int]
 POSITIONS = 1024  # the longest sentence that MarianMT and CTranslate2 are given position signals for
@@ -214,12 +218,13 @@ def _token_name(token: int) -> str:
 class Setting:
     """What all engines of a comparison share."""
 
-    model: VanillaTransformerForConditionalGeneration
-    """In float32."""
+    model: Path
+    """Where the model stands, in float32."""
 
-    folder: Path
-    """Where to convert it to."""
+    converted: Path
+    """Where it stands as CTranslate2 reads it."""
 
+    device: str
     threads: int
     length_penalty: float = 1.0
     paper_search: bool = False
@@ -228,33 +233,28 @@ class Setting:
     def search(self) -> dict[str, Any]:
         return {"length_penalty": self.length_penalty, "early_stopping": True}
 
-    def copy(self, dtype: torch.dtype) -> Any:
-        """Returns a model of the same weights in another dtype, or the model itself."""
-        if dtype == self.model.dtype:
-            return self.model
-        return copy.deepcopy(self.model).to(dtype)
+    def load(self) -> VanillaTransformerForConditionalGeneration:
+        """Returns the model in float32."""
+        model = VanillaTransformerForConditionalGeneration.from_pretrained(self.model, dtype=torch.float32)
+        return model.to(self.device).eval()
 
 
 def make_ours(name: str, setting: Setting, dtype: torch.dtype, int8: bool = False) -> Engine:
     search = setting.search() | {"length_penalty_type": "power"}
     if setting.paper_search:
         search = {"length_penalty": 0.6, "early_stopping": "never", "length_penalty_type": "wu"}
-    model = setting.copy(dtype)
-    return Generate(name, copy.deepcopy(model).quantize_int8() if int8 else model, **search)
+    model = setting.load().to(dtype)
+    return Generate(name, model.quantize_int8() if int8 else model, **search)
 
 
 def make_marian(name: str, setting: Setting, dtype: torch.dtype) -> Engine:
-    return Generate(name, as_marian(setting.copy(dtype)), **setting.search())
+    return Generate(name, as_marian(setting.load()).to(dtype), **setting.search())
 
 
 def make_ctranslate2(name: str, setting: Setting, compute_type: str) -> Engine:
-    folder = setting.folder / "ctranslate2"
-    if not folder.exists():
-        convert(setting.model, folder)
-    return CTranslate2(name, folder, compute_type, setting.threads, setting.length_penalty)
+    return CTranslate2(name, setting.converted, compute_type, setting.threads, setting.length_penalty)
 
 
-# The outputs of the others are compared with those of the first one that is asked for.
 ENGINES: dict[str, Callable[[str, Setting], Engine]] = {
     "ours float32": partial(make_ours, dtype=torch.float32),
     "ours bfloat16": partial(make_ours, dtype=torch.bfloat16),
@@ -264,3 +264,54 @@ ENGINES: dict[str, Callable[[str, Setting], Engine]] = {
     "CTranslate2 float32": partial(make_ctranslate2, compute_type="float32"),
     "CTranslate2 int8": partial(make_ctranslate2, compute_type="int8"),
 }
+
+
+class EngineProcess:
+    """An engine in a process of its own, which waits for work."""
+
+    def __init__(self, name: str, setting: Setting, processor_seconds: bool):
+        self.name = name
+        context = multiprocessing.get_context("spawn")
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=_serve, args=(other, name, setting, processor_seconds), daemon=True)
+        self._process.start()
+        other.close()
+        self._receive()
+
+    def translate(self, sentences: Sequence[Sentence], beams: int, limit: int) -> tuple[float, list[Sentence]]:
+        """Returns the seconds that translating a batch took, and its translations of at most `limit` tokens."""
+        self._connection.send((sentences, beams, limit))
+        return self._receive()
+
+    def __enter__(self) -> "EngineProcess":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        """Ends the process."""
+        self._connection.close()
+        self._process.join()
+
+    def _receive(self) -> Any:
+        try:
+            return self._connection.recv()
+        except EOFError:
+            raise SystemExit(f"{self.name} has ended; what it said stands above") from None
+
+
+def _serve(connection: Any, name: str, setting: Setting, processor_seconds: bool) -> None:
+    """What the process of an engine does."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    torch.set_num_threads(setting.threads)
+    clock = processor_or_wall_clock(setting.device, processor_seconds)
+    engine = ENGINES[name](name, setting)
+    connection.send("ready")
+    while True:
+        try:
+            sentences, beams, limit = connection.recv()
+        except EOFError:
+            return
+        batch = engine.prepare(sentences)
+        started = clock()
+        result = engine.run(batch, beams, limit)
+        connection.send((clock() - started, engine.tokens(result)))
