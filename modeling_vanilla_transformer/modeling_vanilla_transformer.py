@@ -36,8 +36,9 @@ from .loss_vanilla_transformer import IGNORE_INDEX, VanillaTransformerProjectedL
 # The widest head that flash attention kernels take.
 FLASH_MAX_HEAD_WIDTH = 256
 
-# Up to so many rows, a projection is computed as its transpose.
+# Up to so many rows, a projection is computed as its transpose; up to fewer still, of rows that each lie in one piece.
 FEW_ROWS = 256
+FEWEST_ROWS = 10
 
 
 def shift_right(labels: torch.Tensor, pad_token_id: int | None, decoder_start_token_id: int | None) -> torch.Tensor:
@@ -159,19 +160,23 @@ class VanillaTransformerLinear(nn.Linear):
     """
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        weight, bias = self.weight, self.bias
         rows = hidden_states.numel() // self.in_features
         if not (
             not torch.compiler.is_compiling()  # first, or what is traced holds for this number of rows alone
             and hidden_states.device.type == "cpu"
             and hidden_states.dtype == torch.float32
             and rows <= FEW_ROWS
-            and type(self.weight) is nn.Parameter  # quantised ones know products of their own
+            and type(weight) is nn.Parameter  # quantised ones know products of their own
             and not torch.is_grad_enabled()
             and not torch.is_autocast_enabled("cpu")
         ):
             return super().forward(hidden_states)
-        columns = hidden_states.reshape(rows, self.in_features).t()
-        product = self.weight @ columns if self.bias is None else torch.addmm(self.bias[:, None], self.weight, columns)
+        states = hidden_states.reshape(rows, self.in_features)
+        if rows <= FEWEST_ROWS:
+            states = states.contiguous()
+        columns = states.t()
+        product = torch.mm(weight, columns) if bias is None else torch.addmm(bias[:, None], weight, columns)
         return product.t().view(*hidden_states.shape[:-1], self.out_features)
 
 
