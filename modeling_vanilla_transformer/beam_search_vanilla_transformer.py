@@ -31,6 +31,9 @@ OUT_OF_THE_RUNNING = -1e9
 # Best words are looked for in the blocks of so many words that have the highest best words.
 BLOCK = 64
 
+# So many values at a time are exponentiated on a CPU.
+WORKSPACE = 2**20
+
 # Finished sentences leave the batch when they are at least this share of it: leaving copies what stays.
 LEAVING_SHARE = 1 / 8
 
@@ -140,8 +143,10 @@ def log_probabilities_of(logits: torch.Tensor, best: torch.Tensor, words: torch.
         return logits.log_softmax(dim=-1, dtype=best.dtype).gather(1, words)
     values, dim = _as_stored(logits.to(best.dtype))
     greatest = best[:, :1] if dim == 1 else best[:, :1].t()
-    log_sum = (values - greatest).exp_().sum(dim, keepdim=True).log_() + greatest
-    return best - log_sum.view(-1, 1)
+    # Some words at a time: a second tensor of the logits' size would be fetched from the system anew at every step.
+    pieces = values.split(max(1, WORKSPACE // len(logits)), dim)
+    sums = torch.stack([(piece - greatest).exp_().sum(dim, keepdim=True) for piece in pieces])
+    return best - (sums.sum(0).log_() + greatest).view(-1, 1)
 
 
 def _as_stored(logits: torch.Tensor) -> tuple[torch.Tensor, int]:

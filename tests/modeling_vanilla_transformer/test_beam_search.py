@@ -10,6 +10,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer, EncoderDecoderC
 from modeling_vanilla_transformer import (
     VanillaTransformerForConditionalGeneration,
     VanillaTransformerTokenizer,
+    beam_search_vanilla_transformer,
     paper_generation_config,
 )
 from modeling_vanilla_transformer.beam_search_vanilla_transformer import (
@@ -380,7 +381,9 @@ def test_inside_inference_mode_all_outputs_are_there(trained, sources):
 
 @pytest.mark.parametrize("vocabulary", [5, BLOCK * 20, BLOCK * 100 + 17])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_the_best_words_are_those_of_topk_and_their_log_probabilities_those_of_log_softmax(vocabulary, transposed):
+def test_the_best_words_are_those_of_topk_and_their_log_probabilities_those_of_log_softmax(
+    vocabulary, transposed, monkeypatch
+):
     logits = torch.randn(vocabulary, 9, generator=torch.Generator().manual_seed(0)).t()
     if not transposed:
         logits = logits.contiguous()
@@ -391,7 +394,9 @@ def test_the_best_words_are_those_of_topk_and_their_log_probabilities_those_of_l
     assert torch.equal(values, logits.topk(4).values)
     assert torch.equal(logits.gather(1, words), values)
     expected = logits.log_softmax(-1).gather(1, words)
-    torch.testing.assert_close(log_probabilities_of(logits, values, words), expected)
+    for workspace in (beam_search_vanilla_transformer.WORKSPACE, 1000, 1):  # all words at once, some, one by one
+        monkeypatch.setattr(beam_search_vanilla_transformer, "WORKSPACE", workspace)
+        torch.testing.assert_close(log_probabilities_of(logits, values, words), expected)
 
 
 def test_a_preallocated_layer_holds_what_a_growing_one_holds():
