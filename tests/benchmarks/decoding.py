@@ -12,8 +12,8 @@ batch's longest source and so many tokens more) and the same penalty, and end a 
 
 Each engine has a process of its own, and first chooses its own best of the batch sizes, on a part of the text. Then
 rounds over all of it, in which the engines take turns batch by batch, so that whatever else the machine does falls on
-all. What counts are the medians
-of the rounds' speeds and ratios. Output tokens are those that the engine itself wrote, special tokens left out.
+all. What counts are the medians of the rounds' speeds and ratios. Output tokens are those that the engine itself wrote,
+special tokens left out.
 """
 
 import argparse
