@@ -141,7 +141,7 @@ def log_probabilities_of(logits: torch.Tensor, best: torch.Tensor, words: torch.
     """
     if logits.device.type != "cpu":  # in one kernel
         return logits.log_softmax(dim=-1, dtype=best.dtype).gather(1, words)
-    values, dim = _as_stored(logits.to(best.dtype))
+    values, dim = _as_stored(logits)
     greatest = best[:, :1] if dim == 1 else best[:, :1].t()
     # Some words at a time: a second tensor of the logits' size would be fetched from the system anew at every step.
     pieces = values.split(max(1, WORKSPACE // len(logits)), dim)

@@ -36,9 +36,11 @@ from .loss_vanilla_transformer import IGNORE_INDEX, VanillaTransformerProjectedL
 # The widest head that flash attention kernels take.
 FLASH_MAX_HEAD_WIDTH = 256
 
-# Up to so many rows, a projection is computed as its transpose; up to fewer still, of rows that each lie in one piece.
+# Up to so many rows, a projection is computed as its transpose.
 FEW_ROWS = 256
-FEWEST_ROWS = 10
+
+# Up to so many, MKL is slow where rows lie transposed, as they do after another projection: they are copied first.
+VERY_FEW_ROWS = 10
 
 
 def shift_right(labels: torch.Tensor, pad_token_id: int | None, decoder_start_token_id: int | None) -> torch.Tensor:
@@ -173,7 +175,7 @@ class VanillaTransformerLinear(nn.Linear):
         ):
             return super().forward(hidden_states)
         states = hidden_states.reshape(rows, self.in_features)
-        if rows <= FEWEST_ROWS:
+        if rows <= VERY_FEW_ROWS:
             states = states.contiguous()
         columns = states.t()
         product = torch.mm(weight, columns) if bias is None else torch.addmm(bias[:, None], weight, columns)

@@ -10,10 +10,10 @@ MODEL is a trained model's folder (`make bench-model` makes one), or a named con
 sentences of 28 tokens, translations of 30. All engines get the same sentences in order of length, the same limit (the
 batch's longest source and so many tokens more) and the same penalty, and end a sentence by the same rule.
 
-Each engine has a process of its own, and first chooses its own best of the batch sizes, on a part of the text. Then
-rounds over all of it, in which the engines take turns batch by batch, so that whatever else the machine does falls on
-all. What counts are the medians of the rounds' speeds and ratios. Output tokens are those that the engine itself wrote,
-special tokens left out.
+Each engine has a process of its own, and first chooses its own best of the batch sizes, on a part of the text (on a
+GPU on all of it). Then rounds over all of it, in which the engines take turns batch by batch, so that whatever else
+the machine does falls on all. What counts are the medians of the rounds' speeds and ratios. Output tokens are those
+that the engine itself wrote, special tokens left out.
 """
 
 import argparse

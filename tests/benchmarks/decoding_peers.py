@@ -12,6 +12,7 @@ import multiprocessing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -276,30 +277,33 @@ class EngineProcess:
         self._process = context.Process(target=_serve, args=(other, name, setting, processor_seconds), daemon=True)
         self._process.start()
         other.close()
-        self._receive()
+        try:
+            self._connection.recv()  # it is ready
+        except EOFError:
+            raise self._ended() from None
 
     def translate(self, sentences: Sequence[Sentence], beams: int, limit: int) -> tuple[float, list[Sentence]]:
         """Returns the seconds that translating a batch took, and its translations of at most `limit` tokens."""
-        self._connection.send((sentences, beams, limit))
-        return self._receive()
+        try:
+            self._connection.send((sentences, beams, limit))
+            return self._connection.recv()
+        except (EOFError, OSError):
+            raise self._ended() from None
 
     def __enter__(self) -> "EngineProcess":
         return self
 
     def __exit__(self, *_: Any) -> None:
         """Ends the process."""
-        self._connection.close()
+        self._process.terminate()
         self._process.join()
 
-    def _receive(self) -> Any:
-        try:
-            return self._connection.recv()
-        except EOFError:
-            raise SystemExit(f"{self.name} has ended; what it said stands above") from None
+    def _ended(self) -> SystemExit:
+        return SystemExit(f"{self.name} has ended: what it said stands above, or memory ran out")
 
 
-def _serve(connection: Any, name: str, setting: Setting, processor_seconds: bool) -> None:
-    """What the process of an engine does."""
+def _serve(connection: Connection, name: str, setting: Setting, processor_seconds: bool) -> None:
+    """What the process of an engine does, until it is ended."""
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     torch.set_num_threads(setting.threads)
@@ -307,10 +311,7 @@ def _serve(connection: Any, name: str, setting: Setting, processor_seconds: bool
     engine = ENGINES[name](name, setting)
     connection.send("ready")
     while True:
-        try:
-            sentences, beams, limit = connection.recv()
-        except EOFError:
-            return
+        sentences, beams, limit = connection.recv()
         batch = engine.prepare(sentences)
         started = clock()
         result = engine.run(batch, beams, limit)

@@ -26,6 +26,12 @@ AT_ONCE = 100
 # When this is over, what the page draws a frame after a click has been drawn, too.
 FRAME = "() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
 
+# Whether there is anything on each of the canvases.
+DRAWN = """(within = document) => [...within.querySelectorAll("canvas")].map(canvas => {
+    const empty = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
+    return canvas.toDataURL() !== empty.toDataURL();
+})"""
+
 # Goes through all steps, and takes the time of each until all is drawn: of the click, or of another word.
 ONCE_THROUGH = (
     f"async () => {{ const frame = {FRAME};"
@@ -304,10 +310,8 @@ def test_chinese_and_dark_by_a_switch(page):
 
 def test_what_is_below_the_screen_is_drawn_a_frame_later(page):
     show(page, "decoder_input")
-    drawn = """() => [...document.querySelectorAll('#main canvas')].map(canvas => {
-        const empty = Object.assign(document.createElement("canvas"), { width: canvas.width, height: canvas.height });
-        return [canvas.getBoundingClientRect().top < innerHeight, canvas.toDataURL() !== empty.toDataURL()];
-    })"""
+    drawn = f"""() => [...document.querySelectorAll(".matrix")].map(figure =>
+        [figure.getBoundingClientRect().top <= innerHeight, ({DRAWN})(figure)[0]])"""
     for step in ("layers", "decoder_layers"):
         at_once = page.evaluate(
             f"""async step => {{
@@ -323,10 +327,29 @@ def test_what_is_below_the_screen_is_drawn_a_frame_later(page):
         page.evaluate(FRAME)
         assert all(full for _, full in page.evaluate(drawn))
         assert page.evaluate("document.documentElement.scrollHeight") == height  # nothing moved
-    page.keyboard.press("l")  # before the frame comes, the page may show something else
-    page.keyboard.press("ArrowLeft")
-    page.evaluate(FRAME)
+    left_empty = page.evaluate(
+        f"""async () => {{
+            const press = key => document.body.dispatchEvent(new KeyboardEvent("keydown", {{ key, bubbles: true }}));
+            press("l");
+            const old = [...document.querySelectorAll("#main canvas")].at(-1);
+            press("ArrowLeft");
+            await ({FRAME})();
+            return old.toDataURL() === old.cloneNode().toDataURL();
+        }}"""
+    )
+    assert left_empty  # what has left the page is not drawn any more
     assert all(full for _, full in page.evaluate(drawn))
+
+
+def test_on_paper_everything_is_drawn_at_once(page):
+    full = page.evaluate(f"""() => {{
+        dispatchEvent(new Event("beforeprint"));
+        const full = ({DRAWN})();
+        dispatchEvent(new Event("afterprint"));
+        return full;
+    }}""")
+    assert len(full) > 50 and all(full)
+    assert page.locator("h1").count() == 1
 
 
 def test_a_click_is_answered_at_once(file, page):

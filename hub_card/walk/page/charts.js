@@ -96,6 +96,9 @@ function histogram(title, values, low, high) {
   );
 }
 
+// Where all rows are shown, so many lines of each: a browser would take long to paint thousands.
+const MOST_LINES = 10;
+
 // Lines from the tokens on the left to those that they attend to on the right; `heads` are {weights, color}, and a
 // head's lines lie a little beside the others'.
 function attentionLines(label, left, right, heads, chosen) {
@@ -108,8 +111,11 @@ function attentionLines(label, left, right, heads, chosen) {
     const beside = heads.length > 1 ? ((head + 0.5) / heads.length - 0.5) * (step - 6) : 0;
     for (let r = 0; r < weights.rows; r++) {
       if (chosen !== null && r !== chosen) continue;
+      const falling = [...row(weights, r)].sort((one, other) => other - one);
+      // Less is hardly to be seen, yet no row goes without a line.
+      const least = Math.max(Math.min(0.02, falling[0]), (chosen === null && falling[MOST_LINES - 1]) || 0);
       row(weights, r).forEach((weight, c) => {
-        if (weight < 0.05) return; // hardly to be seen; at most 20 are left of a row
+        if (weight < least) return;
         const line = vector("line", {
           x1: from,
           y1: y(r) + beside,
@@ -117,7 +123,7 @@ function attentionLines(label, left, right, heads, chosen) {
           y2: y(c) + beside,
           stroke: color,
           "stroke-width": 3,
-          "stroke-opacity": Math.min(1, weight).toFixed(3), // not opacity, which has every line painted by itself
+          "stroke-opacity": Math.min(1, weight).toFixed(3), // not opacity, which gives each a layer
         });
         line.append(vector("title", {}, `${left[r]} → ${right[c]}: ${format(weight)}`));
         svg.append(line);

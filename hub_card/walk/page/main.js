@@ -136,7 +136,7 @@ function section(step) {
     const below = (one) => !printing && one.getBoundingClientRect().top > window.innerHeight;
     const later = drawn.filter(below);
     for (const one of drawn) if (!later.includes(one)) one.draw();
-    afterFrame(() => figures.contains(later[0]) && later.forEach((one) => one.draw()));
+    afterPainting(() => later[0]?.isConnected && later.forEach((one) => one.draw()));
     if (focused >= 0) figures.querySelectorAll("canvas[tabindex], button, input")[focused]?.focus();
   };
   return made;
@@ -153,7 +153,8 @@ function render() {
   prepare(STEPS[state.step + 1]);
 }
 
-const afterFrame = (work) => requestAnimationFrame(() => setTimeout(work));
+// Once the browser has painted the next frame.
+const afterPainting = (work) => requestAnimationFrame(() => setTimeout(work));
 
 // Works out in a quiet moment what the step that probably comes next will show; its matrices are then known.
 const quietMoment = globalThis.requestIdleCallback ?? ((work) => setTimeout(work, 200));

@@ -127,7 +127,7 @@ function alignmentFigures() {
       element(
         "figure",
         { className: "chart" },
-        element("figcaption", { textContent: say("lines") }),
+        element("figcaption", { textContent: say("lines_most", { count: MOST_LINES }) }),
         attentionLines(title, TARGET, SOURCE, [{ weights, color: headColor(0) }], null),
       ),
     ),
