@@ -330,7 +330,7 @@ def test_what_is_below_the_screen_is_drawn_a_frame_later(page):
     left_empty = page.evaluate(
         f"""async () => {{
             const press = key => document.body.dispatchEvent(new KeyboardEvent("keydown", {{ key, bubbles: true }}));
-            press("l");
+            press("d");
             const old = [...document.querySelectorAll("#main canvas")].at(-1);
             press("ArrowLeft");
             await ({FRAME})();
