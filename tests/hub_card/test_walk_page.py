@@ -341,6 +341,18 @@ def test_what_is_below_the_screen_is_drawn_a_frame_later(page):
     assert all(full for _, full in page.evaluate(drawn))
 
 
+def test_where_all_words_are_shown_each_has_its_greatest_lines(page):
+    show(page, "alignment")
+    lines, words = page.evaluate("""() => {
+        const rows = {};
+        for (const line of document.querySelectorAll("svg.lines line"))
+            rows[line.getAttribute("y1")] = 1 + (rows[line.getAttribute("y1")] ?? 0);
+        return [Object.values(rows), walk.alignment().rows];
+    }""")
+    assert len(lines) == words and max(lines) <= 10
+    assert "the 10 it attends to most" in page.locator("#main").inner_text()
+
+
 def test_on_paper_everything_is_drawn_at_once(page):
     full = page.evaluate(f"""() => {{
         dispatchEvent(new Event("beforeprint"));
