@@ -122,8 +122,7 @@ class TokenBudgetBatches:
             shuffle: False keeps one group an update, in order of length, the same in every epoch (for scoring); each
                 pair is then there exactly once, with `max_shapes` too.
             max_shapes: the most shapes that parts may have (sentences, source length, target length), in all epochs
-                together, so that compiled code is compiled as many times; None: every part is as long as its longest
-                pair.
+                together, so that they are few and large; None: every part is as long as its longest pair.
             weights: how often an epoch has each pair, one value for each source of pairs, `(pairs,)`: 2 is twice, 0.25
                 another quarter of them in each epoch; None: once.
             like: batches of other pairs of the same data, such as its first chapter, with the same settings: their

@@ -3,19 +3,13 @@
 from contextlib import AbstractContextManager
 
 import torch
+from torch.fx.experimental import _config as symbols
 
 from modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration
 
-# What a shape of batch has compiled: an encoder's and a decoder's layer, the latter perhaps without a mask too.
-_GRAPHS_PER_SHAPE = 4
-
 
 def prepare_for_training(
-    model: VanillaTransformerForConditionalGeneration,
-    *,
-    attention: str = "auto",
-    compile: bool = False,
-    shapes: int = 64,
+    model: VanillaTransformerForConditionalGeneration, *, attention: str = "auto", compile: bool = False
 ) -> None:
     """Set `model` up for speed, in place; what it computes stays the same, as do the names of its weights.
 
@@ -25,21 +19,22 @@ def prepare_for_training(
         model: where it is to be trained.
         attention: a back end of transformers'; auto: the fastest for sentences.
         compile: whether to compile its layers, each by itself, and the pass over the logits. Layers of a kind share
-            what is compiled, once for each shape of a batch.
-        shapes: how many shapes of batches there may be at most; of more, some run uncompiled.
+            what is compiled, once for batches of all shapes.
     """
     # Sentences are short: plain matrix products beat the kernels that were made for long ones.
     model.set_attn_implementation("eager" if attention == "auto" else attention)
     if not compile:
         return
-    settings = torch._dynamo.config
-    settings.recompile_limit = max(settings.recompile_limit, _GRAPHS_PER_SHAPE * shapes)
-    settings.accumulated_recompile_limit = max(settings.accumulated_recompile_limit, 2 * settings.recompile_limit)
+    # Sizes are unknown to what is compiled, numbers of the configuration are not: taken for unknown too, as is the
+    # default, they are found out to be constants at the end, and everything is compiled a second time.
+    torch._dynamo.config.specialize_float = True
+    # Nor are two sizes the same for being so in the first batch.
+    symbols.use_duck_shape = False
     for layer in (*model.model.encoder.layers, *model.model.decoder.layers):
-        layer.compile(dynamic=False)
-    model.projected_loss.token_loss.compile(dynamic=True)  # every batch has chunks of another size
+        layer.compile(dynamic=True)
+    model.projected_loss.token_loss.compile(dynamic=True)
 
 
 def uncompiled() -> AbstractContextManager[None]:
-    """Run models uncompiled within: in validation and search, every batch and every token would have new shapes."""
+    """Run models uncompiled within: validation and search would have all compiled again, without gradients."""
     return torch.compiler.set_stance("force_eager")

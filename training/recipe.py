@@ -239,8 +239,8 @@ class OptimizationRecipe:
         25000,
     )
     max_shapes: int | None = _key(
-        "Round batches up to at most this many shapes, so that compiled layers are never compiled again; 40 of them "
-        "pad 4 to 8 percent of the slots. null: as many shapes as pad least.",
+        "Work through an update in as few batches as can be, their lengths rounded up to at most this many shapes: a "
+        "GPU does these faster. 40 shapes pad 4 to 8 percent of the slots. null: in as many batches as pad least.",
         None,
     )
     gradient_accumulation_steps: int = _key("Parts that each process works through one by one for an update.", 1)
@@ -263,9 +263,7 @@ class OptimizationRecipe:
     attention: Literal["auto", "eager", "sdpa", "flex_attention", "flash_attention_2"] = _key(
         "How attention is computed; the result is the same. auto: what is fastest for sentences on the device.", "auto"
     )
-    compile: bool = _key(
-        "Compile each layer with torch.compile, once for each shape of a batch; max_shapes keeps these few.", False
-    )
+    compile: bool = _key("Compile the layers with torch.compile, once for batches of all shapes.", False)
     gradient_checkpointing: bool = _key(
         "Compute activations again in the backward pass, which takes a third longer and far less memory.", False
     )
@@ -385,11 +383,6 @@ class Recipe:
             longest <= budget,
             "tokens_per_batch",
             f"{budget} cannot hold one pair of max_length: {longest}; raise the one or lower the other",
-        )
-        _require(
-            self.optimization.max_shapes is not None or not self.optimization.compile,
-            "compile",
-            "needs batches of few shapes, as every shape is compiled by itself; set max_shapes: 40",
         )
         for key, wanted in (
             ("patience", self.optimization.patience is not None),

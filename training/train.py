@@ -173,7 +173,7 @@ def _train(recipe: Recipe, output: Path, accelerator: Accelerator, show: bool) -
         max_length_offset=recipe.decoding.max_length_offset,
     )
     choices = recipe.optimization
-    prepare_for_training(model, attention=choices.attention, compile=choices.compile, shapes=choices.max_shapes or 64)
+    prepare_for_training(model, attention=choices.attention, compile=choices.compile)
     if choices.gradient_checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     parameters = sum(parameter.numel() for parameter in model.parameters())
