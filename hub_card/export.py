@@ -52,8 +52,8 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 from transformers.cache_utils import Cache, DynamicLayer, EncoderDecoderCache
 
-from hub_card.loading import load_model
 from modeling_vanilla_transformer import VanillaTransformerForConditionalGeneration
+from training.loading import read_model
 from training.recipe import TrainingError
 
 OPSET = 18
@@ -352,7 +352,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="the folder to write: a new one, or an empty one")
     options = parser.parse_args(arguments)
     try:
-        model, tokenizer = load_model(options.model)
+        model, tokenizer = read_model(options.model)
         difference = export_onnx(model, options.folder, tokenizer)
     except (TrainingError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)

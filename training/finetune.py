@@ -25,17 +25,14 @@ import torch
 import yaml
 from transformers import DataCollatorForSeq2Seq, HfArgumentParser, Seq2SeqTrainingArguments
 
-from modeling_vanilla_transformer import (
-    VanillaTransformerConfig,
-    VanillaTransformerForConditionalGeneration,
-    VanillaTransformerTokenizer,
-)
+from modeling_vanilla_transformer import VanillaTransformerConfig
 from training.data import TokenizedPairs, TrainingData, describe_counts, read_pairs, tokenize_pairs
 from training.evaluation import check_bleu, translate
 from training.files import write_whole
+from training.loading import read_model
 from training.loop import NonFiniteLossError
 from training.metrics import NAMES, TOKENISED_BLEU
-from training.output import MODEL, TEST_HYPOTHESES, TEST_SCORES, OutputError
+from training.output import TEST_HYPOTHESES, TEST_SCORES, OutputError
 from training.recipe import DataRecipe, RecipeError, TrainingError
 from training.record import describe_sitting, record_end, record_sitting
 from training.setup import quiet_libraries
@@ -119,47 +116,6 @@ class FinetuningArguments(Seq2SeqTrainingArguments):
         super().__post_init__()
 
 
-def load_model(choice: ModelChoice) -> tuple[Any, VanillaTransformerTokenizer]:
-    """The model, in float32, and its tokenizer.
-
-    Raises:
-        RecipeError: no such model, not one of ours, or one that lacks something.
-    """
-    name = choice.model
-    try:
-        found = VanillaTransformerConfig.get_config_dict(name)[0]
-    except (OSError, ValueError) as error:
-        found, reason = {}, f": {' '.join(str(error).split())}"
-    else:
-        reason = ""
-    if not found:
-        inside = Path(name) / MODEL
-        hint = f"; did you mean {inside}?" if (inside / "config.json").is_file() else reason
-        raise RecipeError(f"model: '{name}' is neither a folder with a model nor one on the Hub{hint}")
-    if found.get("model_type") != VanillaTransformerConfig.model_type:
-        raise RecipeError(
-            f"model: {name} has the model_type {found.get('model_type')}; give a model of "
-            f"{VanillaTransformerConfig.model_type}"
-        )
-    changes = {} if choice.dropout is None else {"dropout": choice.dropout}
-    try:
-        model, loading = VanillaTransformerForConditionalGeneration.from_pretrained(
-            name, dtype=torch.float32, output_loading_info=True, **changes
-        )
-        tokenizer = VanillaTransformerTokenizer.from_pretrained(name)
-    except Exception as error:  # of many kinds, down to those of damaged files
-        raise RecipeError(f"model: {name} cannot be loaded: {' '.join(str(error).split())}") from error
-    if loading["missing_keys"]:
-        missing = ", ".join(sorted(loading["missing_keys"])[:3])
-        raise RecipeError(f"model: {name} lacks {len(loading['missing_keys'])} of its weights ({missing}, ...)")
-    if len(tokenizer) > model.config.vocab_size:
-        raise RecipeError(
-            f"model: the tokenizer of {name} has {len(tokenizer)} tokens, but the model a vocab_size of "
-            f"{model.config.vocab_size}"
-        )
-    return model, tokenizer
-
-
 def check_output_dir(arguments: FinetuningArguments) -> None:
     """Pass where nothing would be overwritten.
 
@@ -200,7 +156,10 @@ def finetune(
             print(line, file=sys.stderr, flush=True)
 
     check_output_dir(arguments)
-    model, tokenizer = load_model(choice)
+    # In float32, in which weights are changed.
+    model, tokenizer = read_model(
+        choice.model, dtype=torch.float32, **({} if choice.dropout is None else {"dropout": choice.dropout})
+    )
     scores = Scores(tokenizer, choice.bleu_tokenize, choice.bleu_lowercase)
     check_bleu(choice.bleu_tokenize)
     if not data.validation:

@@ -1,4 +1,4 @@
-"""A trained model from its folder, and the search that it translates with."""
+"""A saved model, from its folder or the Hub, and the search that it translates with."""
 
 import copy
 from pathlib import Path
@@ -10,35 +10,79 @@ from modeling_vanilla_transformer import (
     VanillaTransformerConfig,
     VanillaTransformerForConditionalGeneration,
     VanillaTransformerTokenizer,
+    configuration_names,
 )
 from training.recipe import TrainingError
 
 
 class LoadingError(TrainingError):
-    """A folder without a model that can be read; the message names the folder and what is wrong there."""
+    """No model that can be used; the message names it and what is wrong with it."""
 
 
-def read_model(folder: Path) -> tuple[VanillaTransformerForConditionalGeneration, VanillaTransformerTokenizer]:
-    """The model and tokenizer of a folder that `save_pretrained` wrote.
+def saved_configuration(name: str | Path) -> VanillaTransformerConfig:
+    """The configuration of a saved model: of its folder or of its name on the Hub.
 
     Raises:
-        LoadingError: no model of ours there, or one that cannot be read.
+        LoadingError: no model of ours there, or a configuration that cannot be read.
     """
-    for name in ("config.json", "tokenizer.json"):
-        if not (folder / name).is_file():
-            hint = f"; the model of this run is {folder / 'model'}" if (folder / "model").is_dir() else ""
-            raise LoadingError(f"{folder}: no model here, {name} is missing{hint}")
     try:
-        ours = VanillaTransformerConfig.model_type
-        found = VanillaTransformerConfig.get_config_dict(folder)[0].get("model_type", ours)
-        if found != ours:
-            raise LoadingError(f"{folder}: the model_type is {found}; only models of the type {ours} can be used here")
-        model = VanillaTransformerForConditionalGeneration.from_pretrained(folder)
-        return model.eval(), VanillaTransformerTokenizer.from_pretrained(folder)
-    except LoadingError:
-        raise
-    except Exception as error:  # of many kinds: damaged JSON or weights, a configuration that isn't valid
-        raise LoadingError(f"{folder}: the model cannot be read: {' '.join(str(error).split())}") from error
+        found = VanillaTransformerConfig.get_config_dict(name)[0]
+        reason = "config.json is missing"
+    except Exception as error:  # of many kinds: no such folder, no network, damaged JSON
+        found, reason = {}, _line(error)
+    if not found:
+        if (Path(name) / "model").is_dir():
+            reason = f"the model of this run is {Path(name) / 'model'}"
+        raise LoadingError(
+            f"{name} is neither a saved model's folder nor a model on the Hub that can be reached: {reason}"
+        )
+    ours = VanillaTransformerConfig.model_type
+    if found.get("model_type", ours) != ours:
+        raise LoadingError(f"{name} is a model of type {found['model_type']!r}; give a Vanilla Transformer")
+    try:
+        return VanillaTransformerConfig.from_pretrained(name)
+    except Exception as error:  # of many kinds: it may contradict itself
+        raise LoadingError(f"{name}: the configuration cannot be read: {_line(error)}") from error
+
+
+def read_model(
+    name: str | Path, **settings: Any
+) -> tuple[VanillaTransformerForConditionalGeneration, VanillaTransformerTokenizer]:
+    """A saved model, ready to translate, and its tokenizer: from a folder that `save_pretrained` wrote or the Hub.
+
+    Args:
+        name: the folder, or the name on the Hub.
+        settings: further arguments of `from_pretrained`.
+
+    Raises:
+        LoadingError: no model of ours there, one that cannot be read, or one that lacks something.
+    """
+    if str(name) in configuration_names() and not Path(name).is_dir():
+        raise LoadingError(f"{name} is a configuration, without weights; give a model's folder or its name on the Hub")
+    saved_configuration(name)
+    try:
+        model, found = VanillaTransformerForConditionalGeneration.from_pretrained(
+            name, output_loading_info=True, **settings
+        )
+    except Exception as error:  # of many kinds, down to those of damaged files
+        raise LoadingError(f"{name}: the model cannot be read: {_line(error)}") from error
+    missing = sorted(found["missing_keys"])
+    if missing:  # they would be random numbers
+        raise LoadingError(f"{name}: the model lacks {len(missing)} of its weights, among them {missing[0]}")
+    try:
+        tokenizer = VanillaTransformerTokenizer.from_pretrained(name)
+    except Exception as error:  # of as many
+        raise LoadingError(f"{name}: the tokenizer cannot be read: {_line(error)}") from error
+    if len(tokenizer) > model.config.vocab_size:
+        raise LoadingError(
+            f"{name}: the tokenizer has {len(tokenizer)} tokens, but the model a vocab_size of "
+            f"{model.config.vocab_size}"
+        )
+    return model.eval(), tokenizer
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def search_of(

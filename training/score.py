@@ -6,8 +6,8 @@ python -m training.score MODEL --source a.en --reference a.de --metrics perplexi
 python -m training.score --hypotheses ours.de theirs.de --reference test.de
 accelerate launch --config_file configuration/accelerate/multi_gpu.yaml -m training.score MODEL ...
 
-Several models, length penalties or files of translations are several systems: each is compared with the first by
-paired bootstrap resampling.
+MODEL is a saved model's folder, or its name on the Hub. Several models, length penalties or files of translations are
+several systems: each is compared with the first by paired bootstrap resampling.
 """
 
 import argparse
@@ -167,7 +167,7 @@ def searches(model: Any, options: argparse.Namespace) -> list[GenerationConfig]:
     return found
 
 
-def check_positions(folder: Path, model: Any, tokenizer: Any, test: TestSet, search: GenerationConfig) -> None:
+def check_positions(name: str, model: Any, tokenizer: Any, test: TestSet, search: GenerationConfig) -> None:
     """Pass where the model has a position for every token that it will read or may write.
 
     Raises:
@@ -183,13 +183,13 @@ def check_positions(folder: Path, model: Any, tokenizer: Any, test: TestSet, sea
     longest = max(source + (getattr(search, "max_length_offset", None) or 0), target)
     if longest > model.config.max_position_embeddings:
         raise ScoreError(
-            f"{folder}: the model has learned positions for {model.config.max_position_embeddings} tokens, but "
+            f"{name}: the model has learned positions for {model.config.max_position_embeddings} tokens, but "
             f"{test.name} needs up to {longest}, --max_length_offset included; lower it or leave out long sentences"
         )
 
 
 def model_systems(
-    folder: Path, model: Any, tokenizer: Any, test: TestSet, options: argparse.Namespace, accelerator: Accelerator
+    name: str, model: Any, tokenizer: Any, test: TestSet, options: argparse.Namespace, accelerator: Accelerator
 ) -> Iterator[System]:
     """A model's translations, for each search, and its scores of the reference translations."""
     assert test.sources is not None
@@ -205,13 +205,13 @@ def model_systems(
             pairs = score_pairs(model, tokenizer, test.sources, test.references[0], **settings)
     for search in searches(model, options):
         started = time.monotonic()
-        name = f"{folder}, length penalty {search.length_penalty:g}" if options.length_penalty else str(folder)
+        system = f"{name}, length penalty {search.length_penalty:g}" if options.length_penalty else name
         hypotheses = None
         if options.metrics != [PERPLEXITY]:
             with accelerator.autocast():
                 hypotheses = translate(model, tokenizer, test.sources, generation_config=search, **settings)
         made_by = {
-            "model": str(folder),
+            "model": name,
             "num_beams": search.num_beams or 1,
             "length_penalty": search.length_penalty,
             "length_penalty_type": getattr(search, "length_penalty_type", None) or "power",
@@ -222,7 +222,7 @@ def model_systems(
             "processes": accelerator.num_processes,
             "decoding_seconds": round(time.monotonic() - started, 3),
         }
-        yield System(name, made_by, hypotheses, pairs)
+        yield System(system, made_by, hypotheses, pairs)
     model.to("cpu")  # the next one may need its place
 
 
@@ -294,10 +294,10 @@ def _make_systems(
             system.hypotheses = (system.hypotheses or [])[: options.limit]
     texts = [name for name in options.metrics if name != PERPLEXITY]
     metrics = make_metrics(texts, test.references, tokenize=options.tokenize or "13a", lowercase=options.lowercase)
-    models = [(folder, *read_model(folder)) for folder in options.models]
-    for folder, model, tokenizer in models:
+    models = [(name, *read_model(name)) for name in options.models]
+    for name, model, tokenizer in models:
         for search in searches(model, options):
-            check_positions(folder, model, tokenizer, test, search)
+            check_positions(name, model, tokenizer, test, search)
     if options.output:
         inputs = (*options.hypotheses, *filter(None, [options.source]), *(options.reference or []))
         check_output(options.output, options.overwrite, inputs)
@@ -306,8 +306,8 @@ def _make_systems(
         create_output(options.output)
 
     def made() -> Iterator[System]:
-        for folder, model, tokenizer in models:
-            yield from model_systems(folder, model, tokenizer, test, options, accelerator)
+        for name, model, tokenizer in models:
+            yield from model_systems(name, model, tokenizer, test, options, accelerator)
         yield from given
 
     several = len(models) * len(options.length_penalty or [None]) + len(given) > 1
@@ -345,7 +345,9 @@ def make_parser() -> argparse.ArgumentParser:
         usage="%(prog)s [MODEL ...] [--hypotheses FILE ...] --reference FILE [--source FILE] [--output FOLDER] ...",
     )
     add = parser.add_argument_group("systems").add_argument
-    add("models", nargs="*", type=Path, metavar="MODEL", help="folders of models; each translates the test set")
+    add(
+        "models", nargs="*", metavar="MODEL", help="models, by folder or name on the Hub; each translates the test set"
+    )
     add("--hypotheses", nargs="+", type=Path, default=[], metavar="FILE", help="translations, a line a sentence")
 
     add = parser.add_argument_group("test set").add_argument
@@ -392,7 +394,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 def _check_options(options: argparse.Namespace) -> None:
     if not options.models and not options.hypotheses:
-        raise ScoreError("there is nothing to score: name a model's folder, or --hypotheses FILE")
+        raise ScoreError("there is nothing to score: name a model, or --hypotheses FILE")
     if options.models and not options.output:
         raise ScoreError("name the folder for the translations and scores: --output FOLDER")
     if options.metrics is None:
@@ -401,7 +403,7 @@ def _check_options(options: argparse.Namespace) -> None:
     if options.metrics == [PERPLEXITY] and options.hypotheses:
         raise ScoreError("--metrics perplexity needs a model, which --hypotheses is not; name another metric as well")
     if PERPLEXITY in options.metrics and not options.models:
-        raise ScoreError("--metrics perplexity needs a model: name its folder")
+        raise ScoreError("--metrics perplexity needs a model: name one")
     for key in (*_DATA_KEYS, *(() if options.recipe else ("split",))):
         if getattr(options, key) is not None and not options.data:
             raise ScoreError(f"--{key} goes with --data")

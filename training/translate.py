@@ -5,10 +5,11 @@ python -m training.translate MODEL --input source.en --output translation.de --r
 python -m training.translate MODEL --n_best 4 --alignments --input source.en > translations.de
 accelerate launch --config_file configuration/accelerate/multi_gpu.yaml -m training.translate MODEL --input ...
 
-An empty line gives an empty line. With --output, a translation that was stopped or killed goes on by --resume auto.
-With --n_best N every line gives N, best first: "0 ||| translation ||| score", lines being counted from 0. With
---scores or --alignments alone, it is "translation ||| score ||| 0-0 1-2": the score is the log-probability over the
-length penalty; i-j links word i of the line with word j of the translation, which blanks divide.
+MODEL is a saved model's folder, or its name on the Hub. An empty line gives an empty line. With --output, a
+translation that was stopped or killed goes on by --resume auto. With --n_best N every line gives N, best first: "0 |||
+translation ||| score", lines being counted from 0. With --scores or --alignments alone, it is "translation ||| score
+||| 0-0 1-2": the score is the log-probability over the length penalty; i-j links word i of the line with word j of the
+translation, which blanks divide.
 
 A line of more tokens than --max_source_length is translated in pieces: in runs of whole sentences. A sentence that is
 still longer is translated as it is, or, where the model has no positions for it, in runs of words. The translations of
@@ -32,6 +33,7 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast_object_list
 from tqdm import tqdm
 from transformers import GenerationConfig
+from transformers.utils import CONFIG_NAME, cached_file
 
 from modeling_vanilla_transformer.beam_search_vanilla_transformer import LENGTH_PENALTIES
 from training.growing_file import GrowingFile
@@ -89,7 +91,7 @@ class StandardOutput:
 # Settings
 
 
-def check_search(folder: Path, search: GenerationConfig, n_best: int) -> None:
+def check_search(name: str, search: GenerationConfig, n_best: int) -> None:
     """Pass where the search can give as many translations as are asked for, and the same ones every time.
 
     Raises:
@@ -101,12 +103,12 @@ def check_search(folder: Path, search: GenerationConfig, n_best: int) -> None:
         )
     if search.do_sample:
         raise OptionError(
-            f"{folder}: its generation configuration has do_sample, which makes every translation another; set it to "
+            f"{name}: its generation configuration has do_sample, which makes every translation another; set it to "
             "false in generation_config.json"
         )
 
 
-def source_limit(folder: Path, model: Any, tokenizer: Any, search: GenerationConfig, wanted: int | None) -> int:
+def source_limit(name: str, model: Any, tokenizer: Any, search: GenerationConfig, wanted: int | None) -> int:
     """The longest source, in tokens with the end of sentence, that is not taken apart.
 
     Without a wish it is the tokenizer's model_max_length. Where positions are learned, source and translation must
@@ -123,14 +125,15 @@ def source_limit(folder: Path, model: Any, tokenizer: Any, search: GenerationCon
     most = positions - search.max_length_offset if own is None else positions if own <= positions else 0
     if most < _SHORTEST_PIECE:
         raise OptionError(
-            f"{folder}: the model has learned positions for {positions} tokens, too few for a source and the tokens "
+            f"{name}: the model has learned positions for {positions} tokens, too few for a source and the tokens "
             "that its translation may have; give a lower --max_length_offset"
         )
     return min(limit, most)
 
 
-def describe_model(folder: Path) -> dict[str, str]:
-    """Each file that a translation depends on, with a hash of its content."""
+def describe_model(name: str) -> dict[str, str]:
+    """Each file of a model, by its folder or name, that a translation depends on, with a hash of its content."""
+    folder = Path(str(cached_file(name, CONFIG_NAME))).parent
     found = {}
     for path in sorted(folder.iterdir()):
         if path.name.startswith(("config", "tokenizer")) or path.suffix in (".safetensors", ".bin"):
@@ -185,6 +188,7 @@ def _translate(options: argparse.Namespace, accelerator: Accelerator) -> None:
         **{name: value for name, value in search.to_diff_dict().items() if name != "transformers_version"},
         "--max_source_length": limit,
         "--mixed_precision": precision,
+        **describe_model(options.model),
     }
     output: Any = on_main(accelerator, lambda: _open_output(options, origin), keep=True)
     model.to(accelerator.device, _DTYPES[precision])
@@ -220,12 +224,7 @@ def _open_output(options: argparse.Namespace, origin: dict[str, Any]) -> Growing
         return StandardOutput()
     if options.input and options.input.resolve() == options.output.resolve():
         raise OptionError(f"--output: {options.output} is what is to be translated; name another file")
-    return GrowingFile(
-        options.output,
-        origin | describe_model(options.model),
-        resume=options.resume == "auto",
-        overwrite=options.overwrite,
-    )
+    return GrowingFile(options.output, origin, resume=options.resume == "auto", overwrite=options.overwrite)
 
 
 def _translate_all(
@@ -323,7 +322,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="%(prog)s MODEL [--input FILE] [--output FILE] ...",
     )
-    parser.add_argument("model", type=Path, metavar="MODEL", help="the folder of a model")
+    parser.add_argument("model", metavar="MODEL", help="a model's folder, or its name on the Hub")
 
     add = parser.add_argument_group("text, a sentence a line").add_argument
     add("--input", type=Path, metavar="FILE", help="what is to be translated (default: standard input)")

@@ -20,9 +20,9 @@ from hub_card.figures.architecture import architecture_figure
 from hub_card.figures.attention import attention_heads_figure, attention_lines_figure, attention_matrix_figure
 from hub_card.figures.curves import learning_rate_figure, position_signals_figure, training_curves_figure
 from hub_card.figures.style import save_figure
-from hub_card.loading import load_configuration, load_model
-from modeling_vanilla_transformer import configuration_names
+from modeling_vanilla_transformer import configuration_names, named_configuration
 from training.costs import build_without_memory
+from training.loading import read_model, saved_configuration
 from training.output import RECIPE
 from training.recipe import TrainingError, read_recipe
 from training.setup import quiet_libraries, read_configuration
@@ -95,13 +95,14 @@ def draw(figure: str, model: str, sentence: str | None, **options: Any) -> Figur
             updates=recipe.optimization.max_updates,
         )
     if figure == "architecture":
-        return architecture_figure(load_configuration(model))
+        named = model in configuration_names()
+        return architecture_figure(named_configuration(model) if named else saved_configuration(model))
     if figure == "positions":
         named = model in configuration_names()
         return position_signals_figure(
-            build_without_memory(load_configuration(model)) if named else load_model(model)[0], **options
+            build_without_memory(named_configuration(model)) if named else read_model(model)[0], **options
         )
-    attention = read_attention(*load_model(model), str(sentence))
+    attention = read_attention(*read_model(model), str(sentence))
     kind, layer, heads = options.get("attention", "cross"), options.get("layer"), options.get("heads")
     if figure == "lines":
         return attention_lines_figure(attention, kind, layer, heads, options.get("word"))

@@ -11,10 +11,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from hub_card.loading import load_model
 from hub_card.walk.example import best_example
 from hub_card.walk.page import write_page
 from hub_card.walk.trace import walk
+from training.loading import read_model
+from training.recipe import TrainingError
 from training.setup import quiet_libraries
 
 
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error("give either a sentence or --example")
     try:
         with quiet_libraries(show_datasets=False):
-            model, tokenizer = load_model(options.model)
+            model, tokenizer = read_model(options.model)
         model.float()
         example = best_example(model, tokenizer) if options.example else None
         sentence = options.sentence if example is None else example.sentence
@@ -43,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(example)
             result.facts["example"] = example.facts()
         write_page(result, options.output)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TrainingError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     print(options.output)
 

@@ -80,7 +80,7 @@ def test_the_best_sentence_is_one_that_the_model_translates_right(model_and_toke
 
 
 def test_the_command_prints_it_and_the_page_has_it(model_and_tokenizer, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("hub_card.walk.__main__.load_model", lambda name: model_and_tokenizer)
+    monkeypatch.setattr("hub_card.walk.__main__.read_model", lambda name: model_and_tokenizer)
     main(["a model", "--example", "-o", str(tmp_path / "walk.html")])
     said = capsys.readouterr().out
     assert "of 2 held-out sentences" in said and SEEN.source in said and str(tmp_path / "walk.html") in said

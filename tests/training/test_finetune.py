@@ -30,7 +30,7 @@ from training.data import tokenize_pairs
 from training.evaluation import bleu
 from training.finetune import FinetuningArguments, finetune, main, read_settings
 from training.loop import NonFiniteLossError
-from training.recipe import RecipeError
+from training.recipe import RecipeError, TrainingError
 from training.trainer import Examples, LengthGroups, Scores, TranslationTrainer
 
 REPOSITORY = Path(__file__).parents[2]
@@ -414,22 +414,22 @@ def settings_of(model, text_folder, output):
 
 def test_models_that_cannot_be_fine_tuned(saved, text_folder, tokenizer, tmp_path):
     def refused(message, folder):
-        with pytest.raises(RecipeError, match=message):
+        with pytest.raises(TrainingError, match=message):
             finetune(*settings_of(folder, text_folder, tmp_path / "out"), show=False)
 
     other = tmp_path / "other"
     other.mkdir()
     (other / "config.json").write_text('{"model_type": "marian"}')
-    refused("other has the model_type marian; give a model of vanilla_transformer", other)
+    refused("other is a model of type 'marian'; give a Vanilla Transformer", other)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "model").symlink_to(saved)
-    refused(f"did you mean {tmp_path}/run/model", tmp_path / "run")
+    refused(f"the model of this run is {tmp_path}/run/model", tmp_path / "run")
     make_model(tokenizer).save_pretrained(tmp_path / "bare")
-    refused("bare cannot be loaded", tmp_path / "bare")
+    refused("bare: the tokenizer cannot be read", tmp_path / "bare")
     tokenizer.save_pretrained(tmp_path / "bare")
     weights = (tmp_path / "bare/model.safetensors").read_bytes()
     (tmp_path / "bare/model.safetensors").write_bytes(weights[:-10])
-    refused("bare cannot be loaded", tmp_path / "bare")
+    refused("bare: the model cannot be read", tmp_path / "bare")
     short = tmp_path / "short"
     make_model(tokenizer, position_embedding_type="learned", max_position_embeddings=5).save_pretrained(short)
     tokenizer.save_pretrained(short)

@@ -274,7 +274,10 @@ def test_wrong_input_ends_in_one_line(folder, files, tmp_path, capsys):
         (["--hypotheses", empty, "--reference", reference], f"{empty}: the file is empty"),
         (["--hypotheses", short, "--reference", reference], f"{short} has 19 lines but {reference} has 20"),
         ([model, "--source", source, "--reference", short, *out], f"{source} has 20 lines but {short} has 19"),
-        ([tmp_path / "nothing", *files, *out], f"{tmp_path / 'nothing'}: no model here, config.json is missing"),
+        (
+            [tmp_path / "nothing", *files, *out],
+            f"{tmp_path / 'nothing'} is neither a saved model's folder nor a model on the Hub",
+        ),
         ([tmp_path / "run", *files, *out], f"the model of this run is {tmp_path / 'run' / 'model'}"),
         ([tmp_path / "broken", *files, *out], f"{tmp_path / 'broken'}: the model cannot be read"),
         ([model, *files, *out, "--metrics", "meteor"], "invalid choice: 'meteor'"),

@@ -344,7 +344,7 @@ def test_wrong_input_ends_in_one_line(folder, tmp_path, capsys):
     out = ["--output", tmp_path / "out"]
     for arguments, message in (
         ([], "the following arguments are required: MODEL"),
-        ([tmp_path / "no", *source], "no model here, config.json is missing"),
+        ([tmp_path / "no", *source], "no is neither a saved model's folder nor a model on the Hub"),
         ([model, "--input", tmp_path / "no"], f"{tmp_path / 'no'}: no such file"),
         ([model, "--input", bad, *out], f"{bad}: line 2, byte 5 is not UTF-8 (0xe4)"),
         ([model, *source, "--output", folder / "in.txt", "--overwrite"], "is what is to be translated"),
