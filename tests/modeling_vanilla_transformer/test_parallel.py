@@ -3,53 +3,46 @@
 import json
 import os
 import re
-import subprocess
-import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
-from safetensors.torch import save_file
-from transformers import AutoModelForSeq2SeqLM
-
-from modeling_vanilla_transformer import VanillaTransformerModel, paper_generation_config
-
-# What each of the processes runs: arguments are the inputs, a file to report to, and the models' folders.
-SHARING = """
-import json, sys
-import torch
-import modeling_vanilla_transformer
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForSeq2SeqLM
 from transformers.distributed import DistributedConfig
 
-inputs, report, *folders = sys.argv[1:]
-inputs, found = load_file(inputs), {}
-labels = inputs.pop("labels")
-ways = dict(tensor=dict(tp_size=2, tp_plan="auto"), fsdp=dict(fsdp_size=2))
-for folder, way in [(folder, way) for folder in folders for way in ways]:
-    config = DistributedConfig(**ways[way])
-    model = AutoModelForSeq2SeqLM.from_pretrained(folder, distributed_config=config)
-    with torch.no_grad():
-        here = dict(logits=model(**inputs).logits.tolist())
-    if way == "tensor":
-        source = dict(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-        here["tokens"] = model.generate(**source).tolist()
-    loss = model(**inputs, labels=labels).loss
-    loss.backward()
-    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
-    here["shared"] = [name for name, gradient in gradients.items() if isinstance(gradient, DTensor)]
-    whole = [each.full_tensor() if isinstance(each, DTensor) else each for each in gradients.values()]
-    here |= dict(loss=loss.item(), gradients=dict(zip(gradients, [each.tolist() for each in whole])))
-    found[f"{folder}-{way}"] = here
-    model.save_pretrained(f"{folder}-{way}")
-    torch.distributed.barrier()
-if torch.distributed.get_rank() == 0:
-    with open(report, "w") as file:
-        json.dump(found, file)
-torch.distributed.destroy_process_group()
-"""
+from modeling_vanilla_transformer import VanillaTransformerModel, paper_generation_config
+from tests.processes import in_two_processes
+
+
+def share(place: Path, folders: list[str]) -> None:
+    """What each of the processes does: by every way of sharing the models of `folders`, it computes and reports."""
+    os.chdir(place)
+    inputs, found = load_file("inputs"), {}
+    labels = inputs.pop("labels")
+    ways: dict[str, dict] = dict(tensor=dict(tp_size=2, tp_plan="auto"), fsdp=dict(fsdp_size=2))
+    for folder, way in [(folder, way) for folder in folders for way in ways]:
+        config = DistributedConfig(**ways[way])
+        model = AutoModelForSeq2SeqLM.from_pretrained(folder, distributed_config=config)
+        with torch.no_grad():
+            here = dict(logits=model(**inputs).logits.tolist())
+        if way == "tensor":
+            source = dict(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+            here["tokens"] = model.generate(**source).tolist()
+        loss = model(**inputs, labels=labels).loss
+        loss.backward()
+        gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+        here["shared"] = [name for name, gradient in gradients.items() if isinstance(gradient, DTensor)]
+        whole = [each.full_tensor() if isinstance(each, DTensor) else each for each in gradients.values()]
+        here |= dict(loss=loss.item(), gradients=dict(zip(gradients, [each.tolist() for each in whole], strict=True)))
+        found[f"{folder}-{way}"] = here
+        model.save_pretrained(f"{folder}-{way}")
+        torch.distributed.barrier()
+    if torch.distributed.get_rank() == 0:
+        Path("report").write_text(json.dumps(found))
+    torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="module")
@@ -64,17 +57,7 @@ def processes(small_model, batch, tmp_path_factory) -> SimpleNamespace:
         model.save_pretrained(place / name)
     labels = torch.tensor([[8, 4, 10, 1, -100, -100, -100], [11, 3, 17, 5, 5, 9, 1], [1] + [-100] * 6])
     save_file(batch.inputs | dict(labels=labels), place / "inputs")
-    (place / "sharing.py").write_text(SHARING)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "sharing.py"]
-    environment = os.environ | dict(OMP_NUM_THREADS="1", PYTHONPATH=os.pathsep.join(filter(None, sys.path)))
-    done = subprocess.run(
-        [*command, "inputs", "report", *models],
-        cwd=place,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = in_two_processes(lambda: share(place, [*models]), place)
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads((place / "report").read_text())
     return SimpleNamespace(place=place, models=models, labels=labels, found=found)

@@ -23,7 +23,7 @@ from modeling_vanilla_transformer import (
     named_configuration,
     paper_generation_config,
 )
-from tests.training.test_train import execute
+from tests.processes import in_two_processes
 from tests.training.text import sentences, write_lines
 from training.corpus import generate_corpus
 from training.data import tokenize_pairs
@@ -339,8 +339,8 @@ def test_two_processes_train_and_score_as_one(saved, text_folder, tmp_path):
     arguments += ["--eval_strategy", "no", "--save_strategy", "no", "--disable_tqdm", "true", "--logging_steps", "1"]
     # 40 validation pairs in batches of 12 do not share out evenly: what fills up the last batch must not count.
     arguments += ["--per_device_eval_batch_size", "12", "--per_device_train_batch_size"]
-    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "training.finetune")
-    two = execute(*arguments, "6", "--output_dir", tmp_path / "two", launcher=launcher)
+    here = ["6", "--output_dir", str(tmp_path / "two")]
+    two = in_two_processes(lambda: main([*map(str, arguments), *here]), tmp_path)
     assert two.returncode == 0, two.stderr
     assert two.stdout.count("eval: BLEU") == 1
     main([*map(str, arguments), "12", "--output_dir", str(tmp_path / "one")])
@@ -364,7 +364,7 @@ def test_two_processes_train_and_score_as_one(saved, text_folder, tmp_path):
     [
         ([], "arguments are required: --model, --data"),
         (["--modle", "x"], "unknown: --modle; did you mean --model?"),
-        (["--model", "/no/where"], "model: '/no/where' is neither a folder with a model nor one on the Hub"),
+        (["--model", "/no/where"], "/no/where is neither a saved model's folder nor a model on the Hub"),
         (["--learning_rate", "fast"], "argument --learning_rate/--learning-rate: invalid float value: 'fast'"),
         (["--label_smoothing_factor", "1"], "label_smoothing_factor: is 1.0; give one from 0 to below 1"),
         (["--gradient_accumulation_steps", "0"], "gradient_accumulation_steps: is 0; give 1 or more"),

@@ -7,13 +7,13 @@ import resource
 import shutil
 import signal
 import time
-import traceback
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.processes import end_of, start
 from training.checkpoints import MANIFEST, CheckpointError, best_folder, checkpoints_in, list_checkpoints, verify
 from training.interruption import Interrupted
 from training.loop import TrainingLoop
@@ -92,17 +92,7 @@ def assert_same_run(found, expected):
 
 def in_a_child(values) -> int:
     """Start a run in a process of its own that shares what is imported already; returns its number."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            train(make_recipe(values), show_progress=False)
-            code = 0
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return child
+    return start(lambda: train(make_recipe(values), show_progress=False))
 
 
 @pytest.mark.slow
@@ -110,7 +100,7 @@ def test_killed_at_twenty_random_moments_the_weights_are_the_same(values, tmp_pa
     small = {"tokens_per_batch": 800, "max_updates": 30}  # into a second epoch
     whole = values | small | {"output": str(tmp_path / "whole")}
     started = time.monotonic()
-    assert os.waitpid(in_a_child(whole), 0)[1] == 0
+    assert end_of(in_a_child(whole)) == 0
     seconds = time.monotonic() - started
     killed = whole | {"output": str(tmp_path / "killed"), "resume": "auto"}
     moments, kills = random.Random(1), 0
@@ -118,12 +108,12 @@ def test_killed_at_twenty_random_moments_the_weights_are_the_same(values, tmp_pa
         child = in_a_child(killed)
         time.sleep(moments.uniform(0, seconds))
         os.kill(child, signal.SIGKILL)
-        if os.WIFSIGNALED(os.waitpid(child, 0)[1]):
+        if end_of(child) < 0:
             kills += 1
         else:  # it was at its end before
             assert_same_run(killed["output"], whole["output"])
             shutil.rmtree(killed["output"])
-    assert os.waitpid(in_a_child(killed), 0)[1] == 0
+    assert end_of(in_a_child(killed)) == 0
     assert_same_run(killed["output"], whole["output"])
 
 

@@ -1,9 +1,6 @@
 """The scoring command: scores, translations and a log line for every system, or one clear message."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +15,7 @@ from modeling_vanilla_transformer import (
     named_configuration,
     paper_generation_config,
 )
+from tests.processes import in_two_processes
 from tests.training.text import sentences, write_lines
 from training.evaluation import translate
 from training.forced_decoding import perplexity_of, score_pairs
@@ -233,16 +231,7 @@ def test_bf16_is_close_and_says_so(folder, files, tmp_path):
 
 
 def test_two_processes_give_what_one_gives(folder, files, tmp_path):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "training.score"]
-    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-    done = subprocess.run(
-        [sys.executable, *launcher, str(folder / "model"), *files, "--output", str(tmp_path / "two")],
-        cwd=REPOSITORY,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    done = in_two_processes(lambda: run(folder / "model", *files, "--output", tmp_path / "two"), tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("perplexity") == 1  # one process speaks
     run(folder / "model", *files, "--output", tmp_path / "one")

@@ -19,6 +19,7 @@ from modeling_vanilla_transformer import (
     VanillaTransformerTokenizer,
     named_configuration,
 )
+from tests.processes import in_two_processes
 from tests.training.text import sentences, write_lines
 from training.average import average_weights
 from training.checkpoints import best_folder, checkpoints_in, list_checkpoints, verify
@@ -166,9 +167,7 @@ def test_accumulated_parts_make_the_same_run(alone, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["replicas", "shards", "shards of untied embeddings"])
-def test_two_processes_make_the_same_run_as_one(alone, tmp_path, monkeypatch, way):
-    if way != "replicas":
-        monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+def test_two_processes_make_the_same_run_as_one(alone, tmp_path, way):
     if "untied" in way:
         config = named_configuration("miniature")
         config.tie_word_embeddings = False
@@ -177,14 +176,16 @@ def test_two_processes_make_the_same_run_as_one(alone, tmp_path, monkeypatch, wa
         train(make_recipe(alone))
     file = tmp_path / "recipe.yaml"
     file.write_text(yaml.safe_dump(alone | {"output": str(tmp_path / "two")}))
-    done = execute(file, launcher=TWO_PROCESSES)
+    if way == "replicas":
+        done = execute(file, launcher=TWO_PROCESSES)
+    else:
+        done = in_two_processes(lambda: main([str(file)]), tmp_path, ACCELERATE_USE_FSDP="true")
     assert done.returncode == 0, done.stderr
     assert f"2 x cpu{', weights in shards' if way != 'replicas' else ''}" in done.stderr
     assert_same_losses(tmp_path / "two", alone)
     hypotheses = [(Path(run) / "test.hypotheses.txt").read_text() for run in (alone["output"], tmp_path / "two")]
     assert hypotheses[0].count("\n") == hypotheses[1].count("\n") == 30
     # A run can go on with other processes, and as shards or whole, as its state is saved in one piece.
-    monkeypatch.delenv("ACCELERATE_USE_FSDP", raising=False)
     train(make_recipe(alone | {"output": str(tmp_path / "two"), "resume": "auto", "max_updates": 52}))
     assert list_checkpoints(tmp_path / "two")[-1].updates == 52
     sittings = json.loads((tmp_path / "two" / "run.json").read_text())["sittings"]

@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
 from pathlib import Path
 
 import pytest
 
+from tests.processes import end_of, in_two_processes, start
 from tests.training.models import save, small_model
 from tests.training.text import sentences, write_lines
 from training import translate as command
@@ -54,29 +54,8 @@ def run(*arguments):
 
 
 def in_a_child(*arguments, **streams) -> int:
-    """The command in a process that shares what is imported already; returns its number.
-
-    Args:
-        streams: descriptors in place of stdin, stdout and stderr.
-    """
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            for number, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
-                if name in streams:
-                    os.dup2(streams[name], number)
-                    setattr(sys, name, os.fdopen(number, mode, 1, closefd=False))
-            os.closerange(3, 100)
-            run(*arguments)
-            code = 0
-        except SystemExit as end:
-            code = end.code
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-    return child
+    """The command in a process that shares what is imported already; returns its number."""
+    return start(lambda: run(*arguments), **streams)
 
 
 def in_the_shell(*arguments, **keys):
@@ -84,10 +63,6 @@ def in_the_shell(*arguments, **keys):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY), "ACCELERATE_USE_CPU": "true"}
     line = [sys.executable, *map(str, arguments)]
     return subprocess.run(line, cwd=REPOSITORY, env=environment, capture_output=True, timeout=240, **keys)
-
-
-def end_of(child) -> int:
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 class Conversation:
@@ -318,15 +293,13 @@ def test_stopped_it_goes_on_with_the_same_text_model_and_settings_only(
 
 @pytest.mark.slow
 def test_two_processes_write_what_one_writes(folder, tmp_path):
-    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "training.translate"]
     options = ["--n_best", "2", "--alignments", "--window", "9"]
-    with (folder / "in.txt").open() as source:
-        done = in_the_shell(*launcher, folder / "model", *options, stdin=source)
-    assert done.returncode == 0, done.stderr.decode()
+    done = in_two_processes(lambda: run(folder / "model", *options, "--input", folder / "in.txt"), tmp_path)
+    assert done.returncode == 0, done.stderr
     run(folder / "model", *options, "--input", folder / "in.txt", "--output", tmp_path / "one")
     one, two = (
         [line.split(" ||| ") for line in text.split("\n")[:-1]]
-        for text in ((tmp_path / "one").read_text(), done.stdout.decode())
+        for text in ((tmp_path / "one").read_text(), done.stdout)
     )
     for fields in (*one, *two):
         fields[-2] = pytest.approx(float(fields[-2]), abs=2e-4)  # one rounds up, the other down
