@@ -1,6 +1,7 @@
-"""Processes that share what is imported already: one, or two that see each other as those of a launcher do."""
+"""Processes that share what is imported already: one, a command's, or two that see each other as a launcher's do."""
 
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -29,6 +30,7 @@ def start(run: Callable[[], object], **streams: int) -> int:
                     os.dup2(streams[name], number)
                     setattr(sys, name, os.fdopen(number, mode, 1, closefd=False))
             os.closerange(3, 100)
+            AcceleratorState._reset_state(reset_partial_state=True)  # that of the process it comes from
             run()
             code = 0
         except SystemExit as end:
@@ -43,6 +45,26 @@ def start(run: Callable[[], object], **streams: int) -> int:
 def end_of(child: int) -> int:
     """Wait for a process; its exit code, or its signal's negative."""
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def python_m(module: str, arguments: list[str], folder: Path, place: Path) -> subprocess.CompletedProcess:
+    """What `python -m module arguments` does.
+
+    Args:
+        folder: where it is called.
+        place: where its output is kept.
+    """
+
+    def run() -> None:
+        os.chdir(folder)
+        sys.argv = [module, *arguments]
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+    with (place / "stdout").open("w+") as output, (place / "stderr").open("w+") as errors:
+        code = end_of(start(run, stdout=output.fileno(), stderr=errors.fileno()))
+        output.seek(0)
+        errors.seek(0)
+        return subprocess.CompletedProcess([module, *arguments], code, output.read(), errors.read())
 
 
 def in_two_processes(run: Callable[[], object], folder: Path, **variables: str) -> subprocess.CompletedProcess:
@@ -60,7 +82,6 @@ def in_two_processes(run: Callable[[], object], folder: Path, **variables: str) 
         ranks = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
         os.environ |= address | {name: str(value) for name, value in ranks.items()}
         os.environ |= {"ACCELERATE_USE_CPU": "true"} | variables
-        AcceleratorState._reset_state(reset_partial_state=True)  # this process's, alone
         run()
 
     children: dict[int, int | None] = {}

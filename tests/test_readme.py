@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import venv
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from modeling_vanilla_transformer import (
     named_configuration,
     paper_generation_config,
 )
+from tests.processes import python_m
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -130,13 +132,15 @@ def test_blocks_run_from_an_installed_wheel(quickstart_model, tmp_path):
 
 def execute(line: str, *more: str, folder: Path = ROOT) -> subprocess.CompletedProcess:
     """Runs a command line of the README, with this environment's programs, and `more` behind it."""
-    words = [*line.split(), *more]
-    if words[0] == "accelerate":
-        words[:1] = [sys.executable, "-m", "accelerate.commands.accelerate_cli"]
-    elif words[0] == "python":
-        words[0] = sys.executable
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    program, *words = [*line.split(), *more]
+    if program == "python" and words[0] == "-m":
+        with tempfile.TemporaryDirectory() as place:
+            done = python_m(words[1], words[2:], folder, Path(place))
+    else:
+        started = {"accelerate": ["-m", "accelerate.commands.accelerate_cli"], "python": []}[program]
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
+        words = [sys.executable, *started, *words]
+        done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 

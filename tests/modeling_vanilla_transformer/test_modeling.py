@@ -952,7 +952,7 @@ def test_the_compiled_model_gives_the_same_logits(small_model, batch):
     torch.compiler.reset()
     model = small_model(torch.float32, encoder_layers=1, decoder_layers=1)
     expected = model(**batch.inputs).logits
-    compiled = torch.compile(model, fullgraph=True)
+    compiled = torch.compile(model, fullgraph=True, backend="aot_eager_decomp_partition")  # all but its code for CPUs
     assert greatest_difference(compiled(**batch.inputs).logits, expected) < 1e-5
 
 
