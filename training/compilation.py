@@ -19,15 +19,16 @@ def prepare_for_training(
         model: where it is to be trained.
         attention: a back end of transformers'; auto: the fastest for sentences.
         compile: whether to compile its layers, each by itself, and the pass over the logits. Layers of a kind share
-            what is compiled, once for batches of all shapes.
+            what is compiled: once for batches of all shapes, and once more when there is one without padding.
     """
     # Sentences are short: plain matrix products beat the kernels that were made for long ones.
     model.set_attn_implementation("eager" if attention == "auto" else attention)
     if not compile:
         return
-    # Sizes are unknown to what is compiled, numbers of the configuration are not: taken for unknown too, as is the
-    # default, they are found out to be constants at the end, and everything is compiled a second time.
-    torch._dynamo.config.specialize_float = True
+    # Sizes of batches are unknown to what is compiled, numbers of the configuration are not. By default they would be
+    # taken for unknown too: all is compiled a second time once they are found out to be constants, and with weights in
+    # shards even the width of the layers stays unknown.
+    torch._dynamo.config.specialize_float = torch._dynamo.config.specialize_int = True
     # Nor are two sizes the same for being so in the first batch.
     symbols.use_duck_shape = False
     for layer in (*model.model.encoder.layers, *model.model.decoder.layers):

@@ -56,6 +56,12 @@ def graphs(monkeypatch) -> list[torch.fx.GraphModule]:
     return compiled
 
 
+def numbers_of(graph: torch.fx.GraphModule) -> list[str]:
+    """The names of the numbers that compiled code gets at each call."""
+    inputs = [node for node in graph.graph.nodes if node.op == "placeholder"]
+    return [node.name for node in inputs if not isinstance(node.meta["example_value"], torch.Tensor)]
+
+
 SHAPES = [(4, 7, 5), (6, 5, 9), (3, 9, 6)]
 
 
@@ -68,7 +74,14 @@ def test_each_kind_of_layer_is_compiled_once_for_all_shapes(graphs):
         losses(model, [batch(*shape)])
         # The six layers are of two kinds, and there is the pass over the logits.
         assert len(graphs) == 3
+    for length in (6, 3, 8):  # without padding, there is no mask
+        losses(model, [dict(batch(5, length, 4), attention_mask=torch.ones(5, length, dtype=torch.long))])
+        assert len(graphs) == 5
+    losses(model, [batch(7, 6, 4)])
+    assert len(graphs) == 5
     assert list(model.state_dict()) == names
+    # Unknown are sentences and source length; these and target length; tokens and vocabulary.
+    assert [len(numbers_of(graph)) for graph in graphs] == [2, 3, 2, 2, 3]
 
 
 def test_validation_and_search_compile_nothing(graphs):

@@ -1,5 +1,6 @@
 """Whole runs: through the command line, in one process and two, refused, interrupted, and learning."""
 
+import functools
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from torch import nn
 
 from modeling_vanilla_transformer import (
     VanillaTransformerForConditionalGeneration,
@@ -20,6 +22,7 @@ from modeling_vanilla_transformer import (
     named_configuration,
 )
 from tests.processes import in_two_processes
+from tests.training.test_compilation import numbers_of
 from tests.training.text import sentences, write_lines
 from training.average import average_weights
 from training.checkpoints import best_folder, checkpoints_in, list_checkpoints, verify
@@ -191,6 +194,23 @@ def test_two_processes_make_the_same_run_as_one(alone, tmp_path, way):
     sittings = json.loads((tmp_path / "two" / "run.json").read_text())["sittings"]
     found = [(sitting["processes"], sum(sitting["devices"].values()), sitting["machines"]) for sitting in sittings]
     assert found == [(2, 2, 1), (1, 1, 1)]
+
+
+@pytest.mark.parametrize("way", ["replicas", "shards"])
+def test_two_processes_with_compiled_layers_make_the_same_run(alone, tmp_path, monkeypatch, way):
+    """By a compiler that runs what was traced."""
+
+    def run_as_traced(graph, inputs):
+        assert all(re.fullmatch("s[0-9]+", name) for name in numbers_of(graph))  # sizes, and nothing of the model's
+        return graph.forward
+
+    monkeypatch.setattr(nn.Module, "compile", functools.partialmethod(nn.Module.compile, backend=run_as_traced))
+    file = tmp_path / "recipe.yaml"
+    file.write_text(yaml.safe_dump(alone | {"output": str(tmp_path / "two"), "compile": True}))
+    sharded = {"ACCELERATE_USE_FSDP": "true"} if way == "shards" else {}
+    done = in_two_processes(lambda: main([str(file)]), tmp_path, **sharded)
+    assert done.returncode == 0, done.stderr
+    assert_same_losses(tmp_path / "two", alone)
 
 
 def test_updates_with_fewer_pairs_than_parts(recipe_values, tmp_path):
