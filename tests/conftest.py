@@ -9,6 +9,7 @@ import os
 if not os.environ.get("GPU"):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process that forks after OpenMP had threads hangs
 
 
 def pytest_collection_modifyitems(items):

@@ -8,11 +8,14 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from accelerate.state import AcceleratorState
+from huggingface_hub import constants
+
+SECONDS = 240  # that a process may take
 
 
 def start(run: Callable[[], object], **streams: int) -> int:
@@ -23,7 +26,7 @@ def start(run: Callable[[], object], **streams: int) -> int:
     """
     child = os.fork()
     if child == 0:
-        code: object = 1
+        code = 1
         try:
             for number, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
                 if name in streams:
@@ -34,21 +37,60 @@ def start(run: Callable[[], object], **streams: int) -> int:
             run()
             code = 0
         except SystemExit as end:
-            code = end.code
+            code = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr)
         except BaseException:
             traceback.print_exc()
         finally:
-            os._exit(code if isinstance(code, int) else 1)
+            for stream in (sys.stdout, sys.stderr):
+                try:
+                    stream.flush()
+                except OSError:  # nobody reads it any more
+                    pass
+            os._exit(code)
     return child
+
+
+def ends_of(children: Sequence[int]) -> dict[int, int]:
+    """Wait for processes; returns for each, in the order of their ends, its exit code, or its signal's negative.
+
+    When one has failed, the others are killed, as they would wait for it in vain; so are all after `SECONDS`.
+    """
+    codes: dict[int, int] = {}
+    deadline = time.monotonic() + SECONDS
+    try:
+        while len(codes) < len(children) and not any(codes.values()) and time.monotonic() < deadline:
+            for child in children:
+                found, status = (0, 0) if child in codes else os.waitpid(child, os.WNOHANG)
+                if found:
+                    codes[child] = os.waitstatus_to_exitcode(status)
+            time.sleep(0.01)
+    finally:
+        for child in children:
+            if child not in codes:
+                os.kill(child, signal.SIGKILL)
+                codes[child] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return codes
 
 
 def end_of(child: int) -> int:
     """Wait for a process; its exit code, or its signal's negative."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return ends_of([child])[child]
+
+
+def _outputs_of(runs: Sequence[Callable[[], object]], place: Path) -> subprocess.CompletedProcess:
+    """Call each in a process of its own, and wait for all: what they wrote, and the first code that is not 0."""
+    with (place / "stdout").open("w+") as output, (place / "stderr").open("w+") as errors:
+        codes = ends_of([start(run, stdout=output.fileno(), stderr=errors.fileno()) for run in runs])
+        output.seek(0)
+        errors.seek(0)
+        code = next(filter(None, codes.values()), 0)
+        return subprocess.CompletedProcess([], code, output.read(), errors.read())
 
 
 def python_m(module: str, arguments: list[str], folder: Path, place: Path) -> subprocess.CompletedProcess:
-    """What `python -m module arguments` does.
+    """What `python -m module arguments` does, without a network or an accelerator.
 
     Args:
         folder: where it is called.
@@ -57,14 +99,12 @@ def python_m(module: str, arguments: list[str], folder: Path, place: Path) -> su
 
     def run() -> None:
         os.chdir(folder)
+        os.environ |= {"HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
+        constants.HF_HUB_OFFLINE = True  # the variable was read already
         sys.argv = [module, *arguments]
         runpy.run_module(module, run_name="__main__", alter_sys=True)
 
-    with (place / "stdout").open("w+") as output, (place / "stderr").open("w+") as errors:
-        code = end_of(start(run, stdout=output.fileno(), stderr=errors.fileno()))
-        output.seek(0)
-        errors.seek(0)
-        return subprocess.CompletedProcess([module, *arguments], code, output.read(), errors.read())
+    return _outputs_of([run], place)
 
 
 def in_two_processes(run: Callable[[], object], folder: Path, **variables: str) -> subprocess.CompletedProcess:
@@ -84,21 +124,4 @@ def in_two_processes(run: Callable[[], object], folder: Path, **variables: str) 
         os.environ |= {"ACCELERATE_USE_CPU": "true"} | variables
         run()
 
-    children: dict[int, int | None] = {}
-    with (folder / "stdout").open("w+") as output, (folder / "stderr").open("w+") as errors:
-        for rank in range(2):
-            process = start(partial(as_rank, rank), stdout=output.fileno(), stderr=errors.fileno())
-            children[process] = None
-        deadline = time.monotonic() + 240
-        while None in children.values():
-            for process in [process for process, code in children.items() if code is None]:
-                found, status = os.waitpid(process, os.WNOHANG)
-                if found:
-                    children[process] = os.waitstatus_to_exitcode(status)
-                elif time.monotonic() > deadline or any(children.values()):  # it waits for the other one in vain
-                    os.kill(process, signal.SIGKILL)
-            time.sleep(0.05)
-        output.seek(0)
-        errors.seek(0)
-        code = next((code for code in children.values() if code), 0)
-        return subprocess.CompletedProcess([], code, output.read(), errors.read())
+    return _outputs_of([partial(as_rank, rank) for rank in range(2)], folder)

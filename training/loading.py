@@ -27,9 +27,11 @@ def saved_configuration(name: str | Path) -> VanillaTransformerConfig:
     """
     try:
         found = VanillaTransformerConfig.get_config_dict(name)[0]
-        reason = "config.json is missing"
+        reason = "config.json is missing or empty"
     except Exception as error:  # of many kinds: no such folder, no network, damaged JSON
         found, reason = {}, _line(error)
+    if not isinstance(found, dict):
+        found, reason = {}, "config.json holds no settings"
     if not found:
         if (Path(name) / "model").is_dir():
             reason = f"the model of this run is {Path(name) / 'model'}"

@@ -263,7 +263,10 @@ class OptimizationRecipe:
     attention: Literal["auto", "eager", "sdpa", "flex_attention", "flash_attention_2"] = _key(
         "How attention is computed; the result is the same. auto: what is fastest for sentences on the device.", "auto"
     )
-    compile: bool = _key("Compile the layers with torch.compile, once for batches of all shapes.", False)
+    compile: bool = _key(
+        "Compile the layers with torch.compile, for batches of all shapes at once.",
+        False,
+    )
     gradient_checkpointing: bool = _key(
         "Compute activations again in the backward pass, which takes a third longer and far less memory.", False
     )

@@ -136,7 +136,8 @@ def describe_model(name: str) -> dict[str, str]:
     folder = Path(str(cached_file(name, CONFIG_NAME))).parent
     found = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith(("config", "tokenizer")) or path.suffix in (".safetensors", ".bin"):
+        wanted = path.name.startswith(("config", "tokenizer")) or path.suffix in (".safetensors", ".bin")
+        if wanted and path.is_file():
             with path.open("rb") as file:
                 found[f"the model's {path.name}"] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     return found
@@ -188,7 +189,6 @@ def _translate(options: argparse.Namespace, accelerator: Accelerator) -> None:
         **{name: value for name, value in search.to_diff_dict().items() if name != "transformers_version"},
         "--max_source_length": limit,
         "--mixed_precision": precision,
-        **describe_model(options.model),
     }
     output: Any = on_main(accelerator, lambda: _open_output(options, origin), keep=True)
     model.to(accelerator.device, _DTYPES[precision])
@@ -224,7 +224,12 @@ def _open_output(options: argparse.Namespace, origin: dict[str, Any]) -> Growing
         return StandardOutput()
     if options.input and options.input.resolve() == options.output.resolve():
         raise OptionError(f"--output: {options.output} is what is to be translated; name another file")
-    return GrowingFile(options.output, origin, resume=options.resume == "auto", overwrite=options.overwrite)
+    return GrowingFile(
+        options.output,
+        origin | describe_model(options.model),
+        resume=options.resume == "auto",
+        overwrite=options.overwrite,
+    )
 
 
 def _translate_all(

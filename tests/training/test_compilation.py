@@ -84,6 +84,22 @@ def test_each_kind_of_layer_is_compiled_once_for_all_shapes(graphs):
     assert [len(numbers_of(graph)) for graph in graphs] == [2, 3, 2, 2, 3]
 
 
+def test_batches_of_one_and_without_padding_are_compiled_too(graphs, recwarn):
+    """PyTorch takes each for a kind of its own, and stops at eight kinds by default."""
+    model = miniature()
+    prepare_for_training(model, compile=True)
+    shapes = [(4, 7, 5), (1, 7, 5), (3, 1, 5), (3, 7, 1), (1, 1, 1), (5, 6, 8), (1, 9, 3)]
+    batches = [batch(*shape) for shape in shapes]
+    batches += [dict(inputs, attention_mask=torch.ones_like(inputs["input_ids"])) for inputs in batches]
+    for inputs in batches:  # none of them is without any token
+        inputs["attention_mask"][0, 0], inputs["labels"][0, 0] = 1, 5
+    expected = losses(miniature(), batches)
+    assert losses(model, batches) == pytest.approx(expected, rel=1e-5)
+    compiled = len(graphs)
+    assert losses(model, batches) and len(graphs) == compiled > 8
+    assert not [warning for warning in recwarn if "recompile_limit" in str(warning.message)]
+
+
 def test_validation_and_search_compile_nothing(graphs):
     model = miniature().eval()
     prepare_for_training(model, compile=True)

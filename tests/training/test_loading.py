@@ -47,6 +47,19 @@ def test_settings_are_from_pretraineds(folder):
     assert model.dtype == torch.float64 and model.config.dropout == 0.25
 
 
+@pytest.mark.parametrize("keys", [{}, {"tie_word_embeddings": False}, {"position_embedding_type": "learned"}])
+def test_models_of_every_kind_in_shards_and_in_half_precision(keys, tmp_path):
+    model, tokenizer = small_model(sentences(30, seed=5)[0], **keys)
+    model.to(torch.bfloat16).save_pretrained(tmp_path, max_shard_size="50KB")
+    tokenizer.save_pretrained(tmp_path)
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    (tmp_path / "tokenizer").mkdir()  # is no part of what is translated by
+    found, _ = read_model(tmp_path)
+    assert found.dtype == torch.bfloat16
+    assert all(torch.equal(found.state_dict()[name], value) for name, value in model.state_dict().items())
+    assert "the model's tokenizer.json" in describe_model(str(tmp_path))
+
+
 def drop_a_weight(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     del weights["model.encoder.layers.0.self_attn.q_proj.weight"]
@@ -60,7 +73,11 @@ def cut_the_vocabulary(folder: Path) -> None:
 
 
 DAMAGE = {
-    "no configuration": (lambda folder: (folder / "config.json").unlink(), "is neither .*: config.json is missing"),
+    "no configuration": (
+        lambda folder: (folder / "config.json").unlink(),
+        "is neither .*: config.json is missing or empty",
+    ),
+    "no settings": (lambda folder: (folder / "config.json").write_text('"x"'), "is neither .* holds no settings"),
     "half a configuration": (lambda folder: (folder / "config.json").write_text("{"), "is neither .* JSON"),
     "another model": (
         lambda folder: (folder / "config.json").write_text('{"model_type": "marian"}'),
