@@ -1,5 +1,6 @@
 """Processes that share what is imported already: one, a command's, or two that see each other as a launcher's do."""
 
+import contextlib
 import os
 import runpy
 import signal
@@ -32,7 +33,7 @@ def start(run: Callable[[], object], **streams: int) -> int:
                 if name in streams:
                     os.dup2(streams[name], number)
                     setattr(sys, name, os.fdopen(number, mode, 1, closefd=False))
-            os.closerange(3, 100)
+            _leave_descriptors()
             AcceleratorState._reset_state(reset_partial_state=True)  # that of the process it comes from
             run()
             code = 0
@@ -44,12 +45,22 @@ def start(run: Callable[[], object], **streams: int) -> int:
             traceback.print_exc()
         finally:
             for stream in (sys.stdout, sys.stderr):
-                try:
+                with contextlib.suppress(OSError):  # nobody reads it any more
                     stream.flush()
-                except OSError:  # nobody reads it any more
-                    pass
             os._exit(code)
     return child
+
+
+def _leave_descriptors() -> None:
+    """Let go of what the descriptors of the process that this one comes from lead to, such as ends of pipes.
+
+    Their numbers stay taken: objects that came along close theirs at some time, which must not be a new file's.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3, 100):
+        with contextlib.suppress(OSError):  # it is none
+            os.fstat(number)
+            os.dup2(null, number)
 
 
 def ends_of(children: Sequence[int]) -> dict[int, int]:
