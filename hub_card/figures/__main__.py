@@ -94,11 +94,10 @@ def draw(figure: str, model: str, sentence: str | None, **options: Any) -> Figur
             peak_learning_rate=recipe.optimization.peak_learning_rate,
             updates=recipe.optimization.max_updates,
         )
+    named = model in configuration_names()
     if figure == "architecture":
-        named = model in configuration_names()
         return architecture_figure(named_configuration(model) if named else saved_configuration(model))
     if figure == "positions":
-        named = model in configuration_names()
         return position_signals_figure(
             build_without_memory(named_configuration(model)) if named else read_model(model)[0], **options
         )
