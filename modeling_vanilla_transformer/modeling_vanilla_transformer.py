@@ -485,6 +485,26 @@ class VanillaTransformerStack(VanillaTransformerPreTrainedModel):
         hidden_states = hidden_states + self.embed_positions(positions, dtype=embeddings.dtype)
         return apply_dropout(hidden_states, p=self.config.dropout, training=self.training)
 
+    def source_mask(
+        self,
+        embeddings: torch.Tensor,
+        attention_mask: torch.Tensor | None,
+        encoder_hidden_states: torch.Tensor | None = None,
+    ) -> torch.Tensor | None:
+        """
+        Returns what `attention_mask` (batch, source length) hides from `embeddings` (batch, length, d_model), in the
+        back end's form; None, outside training, if it hides nothing. `encoder_hidden_states` (batch, source length,
+        d_model), if the source is not what `embeddings` are of.
+        """
+        return create_bidirectional_mask(
+            config=self.config,
+            inputs_embeds=embeddings,
+            attention_mask=attention_mask,
+            encoder_hidden_states=encoder_hidden_states,
+            # To see whether it hides anything, a GPU is waited for, and layers would be compiled for either case.
+            allow_is_bidirectional_skip=attention_mask is None or not self.training,
+        )
+
 
 class VanillaTransformerEncoder(VanillaTransformerStack):
     """The encoder: N layers over the source."""
@@ -515,9 +535,7 @@ class VanillaTransformerEncoder(VanillaTransformerStack):
         """
         embeddings = self.embed(input_ids, inputs_embeds)
         hidden_states = self.first_layer_input(embeddings)
-        attention_mask = create_bidirectional_mask(
-            config=self.config, inputs_embeds=embeddings, attention_mask=attention_mask
-        )
+        attention_mask = self.source_mask(embeddings, attention_mask)
         for layer in self.layers:
             hidden_states = layer(hidden_states, attention_mask, **kwargs)
         return BaseModelOutput(last_hidden_state=hidden_states)
@@ -574,12 +592,7 @@ class VanillaTransformerDecoder(VanillaTransformerStack):
             attention_mask=attention_mask,
             past_key_values=past_key_values.self_attention_cache if past_key_values is not None else None,
         )
-        encoder_attention_mask = create_bidirectional_mask(
-            config=self.config,
-            inputs_embeds=embeddings,
-            attention_mask=encoder_attention_mask,
-            encoder_hidden_states=encoder_hidden_states,
-        )
+        encoder_attention_mask = self.source_mask(embeddings, encoder_attention_mask, encoder_hidden_states)
         for layer in self.layers:
             hidden_states = layer(
                 hidden_states,

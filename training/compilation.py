@@ -20,7 +20,7 @@ def prepare_for_training(
         attention: a back end of transformers'; auto: the fastest for sentences.
         compile: whether to compile its layers, each by itself, and the pass over the logits. Layers of a kind share
             what is compiled: once for batches of all shapes, and once more for what PyTorch takes for a kind of its
-            own: batches without padding, those of one sentence, and lengths of 1.
+            own: those of one sentence, and lengths of 1.
     """
     # Sentences are short: plain matrix products beat the kernels that were made for long ones.
     model.set_attn_implementation("eager" if attention == "auto" else attention)
@@ -30,7 +30,7 @@ def prepare_for_training(
     # taken for unknown too: all is compiled a second time once they are found out to be constants, and with weights in
     # shards even the width of the layers stays unknown.
     torch._dynamo.config.specialize_float = torch._dynamo.config.specialize_int = True
-    # There are some twenty such kinds, and PyTorch stops at eight by default: it would run the others uncompiled.
+    # PyTorch stops at eight such kinds by default: it would run the others uncompiled.
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 64)
     # Nor are two sizes the same for being so in the first batch.
     symbols.use_duck_shape = False
