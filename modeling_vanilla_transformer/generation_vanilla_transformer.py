@@ -7,7 +7,8 @@ has at most so many tokens more than its source). [`paper_generation_config`] se
 """
 
 import copy
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -103,10 +104,23 @@ def beam_search(
     )
     # Where nobody else sees its tensors, they need no record of views and versions: a step of a small model takes a
     # quarter less. What is returned is made outside.
-    with nullcontext() if search.all_stay else torch.inference_mode():
+    with nullcontext() if search.all_stay else torch.inference_mode(), without_gradient_checkpointing(model):
         while search.advance():
             pass
     return search.result()
+
+
+@contextmanager
+def without_gradient_checkpointing(model: torch.nn.Module) -> Iterator[None]:
+    """Inside, layers of a model in training take a cache, which with gradient checkpointing they leave aside."""
+    layers = [layer for layer in model.modules() if getattr(layer, "gradient_checkpointing", False)]
+    for layer in layers:
+        layer.gradient_checkpointing = False
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.gradient_checkpointing = True
 
 
 class SourceLengthCriteria(StoppingCriteria):
@@ -153,7 +167,7 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
         Raises:
             ValueError: an unknown `length_penalty_type`, a negative `max_length_offset`, or the paper's penalty beside
                 what only transformers' search does: beam sampling, groups of beams, assisted decoding, a streamer, a
-                cache that is filled already, weights in shards; or no source at all.
+                cache that is filled already, weights in shards; `decoder_inputs_embeds`; or no source at all.
         """
 
         def setting(name: str, default: Any = None) -> Any:
@@ -170,7 +184,7 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
             raise ValueError(
                 f"length_penalty_type={penalty_type!r}: it must be one of {', '.join(map(repr, LENGTH_PENALTIES))}."
             )
-        offset = setting("max_length_offset")
+        offset, limits = setting("max_length_offset"), None
         if offset is not None and not (isinstance(offset, int) and offset >= 0 and offset is not True):
             raise ValueError(f"max_length_offset={offset!r}: it must be a whole number, at least 0.")
         others = [name for name in OTHER_SEARCHES if setting(name, 0) != 0]
@@ -185,6 +199,8 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
                 f"{', '.join(others)}: the beam search with the paper's length penalty does not do this. Leave it "
                 f'out, or give length_penalty_type="power" for transformers\' own search, or num_beams=1.'
             )
+        if ours and kwargs.get("decoder_inputs_embeds") is not None:
+            raise ValueError("decoder_inputs_embeds: a translation's beginning is given as decoder_input_ids.")
         for name in ("length_penalty_type", "max_length_offset"):
             kwargs.pop(name, None)
 
@@ -198,22 +214,25 @@ class VanillaTransformerGenerationMixin(GenerationMixin):
             for name in ("max_new_tokens", "max_length")
         )
         if offset is not None and not limited:
-            limits = self._source_lengths(input_ids, kwargs) + offset
+            limits = (self._source_lengths(input_ids, kwargs) + offset).clamp(min=1)
             if generation_config is None:
                 kwargs["max_new_tokens"] = int(limits.max())
             else:  # transformers takes settings from one place only, and the caller's object is not ours to change
                 generation_config = copy.deepcopy(generation_config)
                 generation_config.max_new_tokens = int(limits.max())
-            if ours:
-                kwargs["limits"] = limits
-            else:
+            if not ours:
                 stopping_criteria = StoppingCriteriaList(stopping_criteria or [])
                 stopping_criteria.append(SourceLengthCriteria(limits))
         # transformers would put the expanded ones into the caller's object.
         if kwargs.get("encoder_outputs") is not None:
             kwargs["encoder_outputs"] = copy.copy(kwargs["encoder_outputs"])
-        if ours:  # through the hook for loops of one's own, which gets these two as arguments
-            kwargs.update(custom_generate=beam_search, length_penalty_type=penalty_type)
+        if ours:  # through the hook for loops of one's own
+
+            def search(model, input_ids, logits_processor, stopping_criteria, generation_config, **model_kwargs):
+                own = (logits_processor, stopping_criteria, generation_config, penalty_type, limits)
+                return beam_search(model, input_ids, *own, **model_kwargs)
+
+            kwargs["custom_generate"] = search
 
         return super().generate(
             inputs,

@@ -107,10 +107,15 @@ class VanillaTransformerProjectedLoss(nn.Module):
     ) -> torch.Tensor:
         """
         Returns the loss of the logits that `weight` (vocabulary, d_model) makes of `hidden_states` (batch, length,
-        d_model), given `labels` (batch, length). The other arguments and errors are those of
-        `label_smoothed_cross_entropy`.
+        d_model), given `labels` (batch, length); other shapes are a ValueError. The other arguments and errors are
+        those of `label_smoothed_cross_entropy`.
         """
         check_label_smoothing(label_smoothing)
+        if labels.shape != hidden_states.shape[:-1]:
+            raise ValueError(
+                f"The labels have the shape {tuple(labels.shape)}, and the decoder's positions "
+                f"{tuple(hidden_states.shape[:-1])}: give one label for each position."
+            )
         labels = labels.to(hidden_states.device).flatten()
         hidden_states = hidden_states.flatten(0, -2)
         if torch.is_grad_enabled() and (hidden_states.requires_grad or weight.requires_grad):

@@ -812,8 +812,12 @@ class VanillaTransformerForConditionalGeneration(
             **kwargs,
         )
         logits = loss = None
-        if return_logits:
-            kept = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        head = self.lm_head
+        # With an adapter, quantised weights or a bias, there is more to the projection than its matrix.
+        is_matrix = isinstance(head, nn.Linear) and head.bias is None and head.weight.is_floating_point()
+        if return_logits or not is_matrix:
+            kept = logits_to_keep if return_logits else 0
+            kept = slice(-kept, None) if isinstance(kept, int) else kept
             logits = self.lm_head(outputs.last_hidden_state[:, kept])
             if labels is not None:
                 loss = self.loss_function(
@@ -823,9 +827,11 @@ class VanillaTransformerForConditionalGeneration(
                     label_smoothing=label_smoothing,
                     num_items_in_batch=num_items_in_batch,
                 )
+            if not return_logits:
+                logits = None
         else:
             loss = self.projected_loss(
-                outputs.last_hidden_state, self.lm_head.weight, labels, label_smoothing, num_items_in_batch
+                outputs.last_hidden_state, head.weight, labels, label_smoothing, num_items_in_batch
             )
         return Seq2SeqLMOutput(
             loss=loss,

@@ -88,6 +88,9 @@ class VanillaTransformerTranslationPipeline(Pipeline):
         if return_scores:
             generate_arguments["return_dict_in_generate"] = True
         generated = self.model.generate(**model_inputs, **generate_arguments)
+        if return_scores and getattr(generated, "sequences_scores", None) is None:
+            # transformers' own search has them beside those of all words only, which ours spares.
+            generated = self.model.generate(**model_inputs, **generate_arguments | {"output_scores": True})
         sequences = generated if isinstance(generated, torch.Tensor) else generated.sequences
         outputs = {"sequences": sequences.unflatten(0, (len(is_blank), -1)), "is_blank": is_blank}
         if return_scores:

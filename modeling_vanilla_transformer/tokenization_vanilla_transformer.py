@@ -74,7 +74,8 @@ class VanillaTransformerTokenizer(TokenizersBackend):
         pad_token: fills short rows of a batch, id 0.
         eos_token: closes a text, id 1.
         bos_token: what the decoder starts from, id 2; not added to any text.
-        normalization: None, "NFC" or "NFKC"; given while loading, it replaces what the saved tokenizer has.
+        normalization: "NFC" or "NFKC", which while loading replaces what the saved tokenizer has; None: none or, while
+            loading, what the saved tokenizer has.
         kwargs: what every tokenizer of transformers takes: `model_max_length` (1024 by default: what `truncation=True`
             cuts to; the model itself takes longer text), `extra_special_tokens`, `split_special_tokens`,
             `add_eos_token` (True), `add_bos_token` (False), ...
@@ -105,7 +106,7 @@ class VanillaTransformerTokenizer(TokenizersBackend):
         if is_new:
             if vocab is None:
                 tokens = [str(pad_token), str(eos_token), str(bos_token), *BYTE_TOKENS]
-                vocab = {token: index for index, token in enumerate(tokens)}
+                vocab = {token: index for index, token in enumerate(dict.fromkeys(tokens))}
             self._tokenizer = _pipeline(vocab, merges or [])
         switches = {name: kwargs.pop(name) for name in ("add_eos_token", "add_bos_token") if name in kwargs}
         kwargs.setdefault("model_max_length", 1024)
@@ -117,8 +118,8 @@ class VanillaTransformerTokenizer(TokenizersBackend):
             self._tokenizer.normalizer = NORMALIZERS[normalization]()
 
         # The base class believes that nothing is added unless told so; a loaded pipeline is asked what it adds.
-        added = self._tokenizer.encode("").ids
-        self._add_eos_token, self._add_bos_token = self.eos_token_id in added, self.bos_token_id in added
+        ids = self._tokenizer.encode("a").ids  # by their places, as the two tokens may be one
+        self._add_eos_token, self._add_bos_token = ids[-1] == self.eos_token_id, ids[0] == self.bos_token_id
         if is_new:
             switches.setdefault("add_eos_token", True)
         for name, value in switches.items():

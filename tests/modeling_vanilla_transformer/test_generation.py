@@ -471,6 +471,24 @@ def test_an_impossible_setting_is_an_error_that_names_the_remedy(settings, expec
         model.generate(input_ids=torch.tensor([[5, 1]]), generation_config=GenerationConfig(**settings))
 
 
+@pytest.mark.parametrize("beams", [1, 3])
+def test_a_model_in_training_with_gradient_checkpointing_searches_as_any(beams, small_model):
+    model = small_model(dropout=0.0).train()
+    inputs = dict(input_ids=torch.tensor([[5, 6, 7, 1], [8, 9, 1, 0]]), num_beams=beams, max_new_tokens=6)
+    expected = model.generate(**inputs, eos_token_id=None)
+    model.gradient_checkpointing_enable()
+    assert torch.equal(model.generate(**inputs, eos_token_id=None), expected)
+    assert all(layer.gradient_checkpointing for layer in model.model.decoder.layers)
+
+
+def test_what_the_search_does_not_take_is_an_error(small_model):
+    model, source = small_model(), torch.tensor([[5, 6, 1]])
+    with pytest.raises(ValueError, match="decoder_inputs_embeds.*decoder_input_ids"):
+        model.generate(source, decoder_inputs_embeds=torch.zeros(1, 2, model.config.d_model))
+    with pytest.raises(ValueError, match="limits"):
+        model.generate(source, limits=torch.tensor([2]))
+
+
 def test_more_sequences_than_beams_are_an_error(small_model):
     with pytest.raises(ValueError, match="num_return_sequences"):
         small_model().generate(

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -261,3 +262,26 @@ def test_a_compiled_model_has_the_same_loss_without_logits(small_model, training
 def test_neither_logits_nor_labels_is_an_error(small_model):
     with pytest.raises(ValueError, match="give labels, or leave return_logits at True"):
         small_model()(input_ids=torch.tensor([[5, 1]]), decoder_input_ids=torch.tensor([[2]]), return_logits=False)
+
+
+def test_labels_of_another_shape_are_an_error(small_model):
+    source, target = torch.tensor([[5, 6, 1]]), torch.tensor([[2, 3, 4, 5]])
+    for labels in (target[:, :3], torch.tensor([[3, 4, 5, 6, 1]])):
+        with pytest.raises(ValueError, match="one label for each position"):
+            small_model()(input_ids=source, decoder_input_ids=target, labels=labels, return_logits=False)
+
+
+def test_a_projection_that_is_more_than_a_matrix_has_the_same_loss_without_logits(small_model):
+    source, labels = torch.tensor([[5, 6, 7, 1], [8, 9, 1, 0]]), torch.tensor([[3, 4, 1], [5, 1, -100]])
+    adapted = get_peft_model(small_model(tie_word_embeddings=False), LoraConfig(r=2, target_modules=["lm_head"]))
+    biased = small_model(tie_word_embeddings=False)
+    biased.set_output_embeddings(nn.Linear(biased.config.d_model, biased.config.vocab_size).to(biased.dtype))
+    for model in (adapted, biased):
+        for name, parameter in model.named_parameters():
+            if "lora_B" in name:
+                nn.init.normal_(parameter)
+        expected = model(input_ids=source, labels=labels).loss
+        outputs = model(input_ids=source, labels=labels, return_logits=False)
+        assert outputs.loss.item() == pytest.approx(expected.item()) and outputs.logits is None
+    adapted(input_ids=source, labels=labels, return_logits=False).loss.backward()
+    assert all(p.grad is not None for n, p in adapted.named_parameters() if "lora" in n)

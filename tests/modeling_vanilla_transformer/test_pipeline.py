@@ -165,3 +165,5 @@ def test_other_models_of_transformers_are_served_too(published):
     translator = pipeline("translation", model=MarianMTModel(config), tokenizer=published.tokenizer)
     found = translator(TEXTS, batch_size=2, num_beams=2, num_return_sequences=2, max_new_tokens=4)
     assert [len(translations) for translations in found] == [2] * len(TEXTS)
+    found = translator(TEXTS[0], num_beams=2, max_new_tokens=4, return_scores=True)
+    assert [set(translation) for translation in found] == [{"translation_text", "score"}]

@@ -441,3 +441,12 @@ def test_pickle_and_copies(rich):
 def test_the_class_is_known_to_the_auto_class():
     assert VanillaTransformerTokenizer._auto_class == AutoTokenizer.__name__
     assert not VanillaTransformerTokenizer.__name__.endswith("Fast")
+
+
+def test_one_token_may_be_end_and_start():
+    untrained = VanillaTransformerTokenizer(bos_token="</s>")
+    assert sorted(untrained.get_vocab().values()) == list(range(len(untrained)))
+    tokenizer = VanillaTransformerTokenizer.train(["der alte Bauer"] * 9, vocab_size=270, bos_token="</s>")
+    assert tokenizer.add_eos_token and not tokenizer.add_bos_token
+    tokenizer.add_eos_token = False
+    assert tokenizer("x").tokens() == ["<0x78>"]
