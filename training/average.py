@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME
 
 from training.checkpoints import MANIFEST, list_checkpoints, publish, verify
+from training.files import print_text
 from training.recipe import TrainingError
 from training.state import TRAINING_STATE
 
@@ -198,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except TrainingError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    print(f"{to}: the average of {len(folders)} checkpoints: {', '.join(folder.name for folder in folders)}")
+    print_text(f"{to}: the average of {len(folders)} checkpoints: {', '.join(folder.name for folder in folders)}")
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def refuse_empty(pairs: datasets.Dataset, reasons: npt.NDArray[np.uint8], name: 
         number = int(empty.argmax())
         other = next((text for text in pairs[number].values() if text and text.strip()), "")
         raise DataError(
-            f"{name}: line {number + 1} has an empty side (the other is {other[:80]!r}); fill it or set empty_lines: "
+            f"{name}: pair {number + 1} has an empty side (the other is {other[:80]!r}); fill it or set empty_lines: "
             "drop"
         )
 

@@ -25,11 +25,15 @@ def read_metrics(output: Path) -> list[dict[str, Any]]:
     """The lines of a run's metrics.jsonl.
 
     Raises:
-        CurvesError: no such file, or a line that isn't a JSON object.
+        CurvesError: no such file, or a line that isn't a JSON object with an update.
     """
     file = output / METRICS
     try:
-        return [dict(json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+        *lines, _ = file.read_text(encoding="utf-8").split("\n")  # behind the last is what a kill left of a line
+        metrics = [dict(json.loads(line)) for line in lines]
+        if not all("update" in line for line in metrics):
+            raise ValueError("a line without its update")
+        return metrics
     except OSError as error:
         raise CurvesError(f"{file} cannot be read ({error.strerror}); name the output folder of a run") from None
     except (ValueError, TypeError) as error:

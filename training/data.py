@@ -114,6 +114,7 @@ class StreamedTrainingData:
         self.counts: dict[str, int] = {}
         """Pairs read, dropped for each reason, kept and cut, of the chapters read so far."""
         self._tokenizer: Any = None
+        self._last: Path | None = None  # the folder written last
         settings = repr((platform.node(), run, seed, dataclasses.asdict(recipe)))
         self._folder = cache_folder() / f"stream-{hashlib.blake2b(settings.encode(), digest_size=16).hexdigest()}"
         self._streams = [stream_pairs(source, source.train) for source in recipe.training_sources()]
@@ -142,13 +143,13 @@ class StreamedTrainingData:
         assert self._tokenizer is not None, "tokenize comes first"
         size, any_left = self.recipe.streaming_pairs, first > 0
         rows = itertools.islice(self._rows(epoch), first * size, None) if self.is_main else iter(())
-        before: Path | None = None
         for number in itertools.count(first):
             folder = self._folder / f"{epoch}-{number}"
             with self.main_first():
                 if self.is_main:
-                    self._remove_all_but(before)
+                    self._remove_all_but_the_last()
                     self._write(folder, rows)
+                    self._last = folder
                 text = datasets.Dataset.from_file(str(folder / "text.arrow"))
                 if not len(text):
                     break
@@ -157,7 +158,6 @@ class StreamedTrainingData:
             if len(pairs):
                 any_left = True
                 yield Chapter(number, pairs)
-            before = folder
         if not any_left:
             raise DataError(f"no pair is left to train on; {describe_counts(_name(self.recipe), self.counts)}")
 
@@ -184,10 +184,10 @@ class StreamedTrainingData:
         folder.mkdir(parents=True)
         write_pairs(folder / "text.arrow", itertools.islice(rows, self.recipe.streaming_pairs))
 
-    def _remove_all_but(self, kept: Path | None) -> None:
-        # Another process may not have opened the chapter before this one yet.
+    def _remove_all_but_the_last(self) -> None:
+        # Another process may not have opened the last chapter yet, of whichever epoch it is.
         for folder in self._folder.iterdir() if self._folder.is_dir() else ():
-            if folder != kept:
+            if folder != self._last:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -225,7 +225,7 @@ def _tokenize(text: datasets.Dataset, tokenizer: Any, recipe: DataRecipe, cache:
         long_pairs=recipe.long_pairs,
         max_length_ratio=recipe.max_length_ratio,
         filters=Filters.of(recipe),
-        # Of a source, refused where it was read, with the number of its line.
+        # Of a source, refused where it was read, with its number there.
         empty_lines="drop" if cache is None else recipe.empty_lines,
         num_workers=recipe.num_workers,
         may_be_none=cache is not None,  # of a stream, a chapter

@@ -5,9 +5,14 @@ import sys
 from pathlib import Path
 
 
+def unfinished_name(path: Path) -> Path:
+    """What `write_whole` calls a file until it is complete."""
+    return path.with_name(f".{path.name}.unfinished")
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a text file in UTF-8; until it is complete, what stood there before stays, whatever kills the process."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished = unfinished_name(path)
     with unfinished.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

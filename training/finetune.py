@@ -32,8 +32,8 @@ from training.files import write_whole
 from training.loading import read_model
 from training.loop import NonFiniteLossError
 from training.metrics import NAMES, TOKENISED_BLEU
-from training.output import TEST_HYPOTHESES, TEST_SCORES, OutputError
-from training.recipe import DataRecipe, RecipeError, TrainingError
+from training.output import TEST_HYPOTHESES, TEST_SCORES, OutputError, check_writable
+from training.recipe import DataRecipe, RecipeError, TrainingError, read_yaml
 from training.record import describe_sitting, record_end, record_sitting
 from training.setup import quiet_libraries
 from training.trainer import Examples, Scores, TranslationTrainer
@@ -107,24 +107,28 @@ class FinetuningArguments(Seq2SeqTrainingArguments):
         for key in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
             if getattr(self, key) < 1:
                 raise RecipeError(f"{key}: is {getattr(self, key)}; give 1 or more")
+        if self.resume_from_checkpoint in ("false", "False", "no"):  # type: ignore[has-type]
+            self.resume_from_checkpoint = None
         if self.metric_for_best_model is None:
             self.metric_for_best_model = "bleu" if self.predict_with_generate else "loss"
         known = ["loss", "perplexity", *(["bleu"] if self.predict_with_generate else [])]
         if self.metric_for_best_model.removeprefix("eval_") not in known:
             raise RecipeError(f"metric_for_best_model: is {self.metric_for_best_model}; give {' or '.join(known)}")
+        # transformers takes all but losses for better when greater
+        if self.greater_is_better is None:  # type: ignore[has-type]
+            self.greater_is_better = self.metric_for_best_model.removeprefix("eval_") == "bleu"
         self.dataloader_pin_memory &= torch.accelerator.is_available()  # which is for copies to one
         super().__post_init__()
 
 
 def check_output_dir(arguments: FinetuningArguments) -> None:
-    """Pass where nothing would be overwritten.
+    """Pass where the folder can be written to and nothing would be overwritten.
 
     Raises:
-        OutputError: the folder holds a model or checkpoints, and this is no resumption of that run.
+        OutputError: it cannot, or it holds a model or checkpoints, and this is no resumption of that run.
     """
     folder = Path(str(arguments.output_dir))
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"output_dir: {folder} is a file; name a folder")
+    check_writable(folder, "output_dir")
     present = sorted(path.name for name in ("config.json", "checkpoint-*") for path in folder.glob(name))
     if present and not arguments.resume_from_checkpoint:
         raise OutputError(
@@ -329,14 +333,10 @@ def read_settings(arguments: Sequence[str]) -> tuple[ModelChoice, DataRecipe, Fi
 
 def _words_of(path: Path, parser: HfArgumentParser) -> list[str]:
     """The keys of a YAML file as words of a command line, so that both are checked alike."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RecipeError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise RecipeError(f"{path}: settings are lines of `key: value`, but this file holds {values!r:.40}")
     words = []
-    for key, value in values.items():
+    for key, value in read_yaml(path).items():
+        if value is False and not isinstance(parser.get_default(str(key)), bool):  # what YAML reads a bare no as
+            value = "no"
         if value is None and parser.get_default(str(key)) is not None:
             raise RecipeError(f"{path}: {key} cannot be null; its default is {parser.get_default(str(key))}")
         if isinstance(value, list):

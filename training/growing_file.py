@@ -8,17 +8,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from training.files import write_whole
+from training.files import unfinished_name, write_whole
 from training.lines import Place
 from training.output import DiskError, OutputError
+
+
+def names_of(path: Path) -> tuple[Path, Path, Path]:
+    """A file, its unfinished form and its journal; of a symbolic link, those of the file that it points to."""
+    path = path.resolve()
+    return path, path.with_name(f"{path.name}.unfinished"), path.with_name(f"{path.name}.unfinished.json")
 
 
 class GrowingFile:
     """What is made of an input's lines: of every line once and in order, whatever kills the process when.
 
     Until it is complete its name is OUTPUT.unfinished. Beside it stands OUTPUT.unfinished.json, a journal that is
-    replaced as a whole after each step: how much of the file counts, and up to which place of the input. What a killed
-    process wrote after its last step is cut off when the next one goes on.
+    replaced as a whole before the first step and after each: how much of the file counts, and up to which place of the
+    input. What a killed process wrote after its last step is cut off when the next one goes on.
     """
 
     def __init__(self, path: Path, origin: dict[str, Any], *, resume: bool, overwrite: bool) -> None:
@@ -33,16 +39,18 @@ class GrowingFile:
         Raises:
             OutputError: the file cannot be written, would replace another, or cannot be gone on with.
         """
-        self.path = path.resolve()  # of a symbolic link, the file that it points to
-        self._unfinished = self.path.with_name(f"{self.path.name}.unfinished")
-        self._journal = self.path.with_name(f"{self.path.name}.unfinished.json")
+        self.path, self._unfinished, self._journal = names_of(path)
         self._origin = json.loads(json.dumps(origin))  # as it comes out of the journal
         self.place = Place()
         """The place of the input up to which everything is in the file."""
         self._bytes = 0
-        if resume:
-            self._take_back_the_last_step()
-        self._check(resume, overwrite)
+        try:
+            unfinished_name(self._journal).exists()  # the longest name of all, which may be too long for the disk
+            if resume:
+                self._take_back_the_last_step()
+            self._check(resume, overwrite)
+        except OSError as error:
+            raise self._not_writable(error) from error
         try:
             self._file = os.fdopen(os.open(self._unfinished, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
@@ -79,6 +87,8 @@ class GrowingFile:
         """
         content = memoryview(text.encode("utf-8"))
         try:
+            if not self._bytes:  # what is in the file without a journal is somebody else's
+                self._write_journal(self.place, complete=False)
             while content:  # a file that isn't buffered may take a part of it at a time
                 content = content[self._file.write(content) :]
             os.fsync(self._file.fileno())
@@ -120,16 +130,19 @@ class GrowingFile:
             raise OutputError(f"--output: {self.path} is no file that can be replaced; name another")
         if self.path.exists() and not overwrite:
             raise OutputError(f"--output: {self.path} exists; name another file, or replace it with --overwrite")
-        if self._journal.exists() and not resume and not overwrite:
+        begun = self._journal.exists()
+        if begun and not resume and not overwrite:
             raise OutputError(
                 f"--output: {self._unfinished} holds a translation that was begun; go on with it by --resume auto, "
                 "name another file, or start anew with --overwrite"
             )
-        try:
-            with tempfile.TemporaryFile(dir=self.path.parent):  # the proof that files can be made there
-                pass
-        except OSError as error:
-            raise self._not_writable(error) from error
+        if not begun and not overwrite and self._unfinished.exists() and self._unfinished.stat().st_size:
+            raise OutputError(
+                f"--output: {self._unfinished} exists, and is no translation that was begun; move it away, name "
+                "another file, or replace it with --overwrite"
+            )
+        with tempfile.TemporaryFile(dir=self.path.parent):  # the proof that files can be made there
+            pass
 
     def _go_on(self) -> None:
         journal = self._read_journal()

@@ -80,10 +80,8 @@ def check_output(
             wrote, or this tokenizer where the run's own will be.
     """
     try:
+        check_writable(folder)
         present = [entry for entry in folder.iterdir() if _is_of_a_run(entry)] if folder.is_dir() else []
-        existing = next(path for path in (folder, *folder.parents) if path.exists())
-        if not existing.is_dir():
-            raise OutputError(f"output: {existing} is a file; name a folder")
         recipe = folder / RECIPE
         if recipe.exists() and not recipe.read_bytes().startswith(WRITTEN_BY_A_RUN.encode()):
             raise OutputError(f"output: {recipe} was not written by a run, which would replace it; name a new folder")
@@ -113,10 +111,28 @@ def check_output(
                 "on with it by --resume auto, name another folder with --output, or replace that run with --overwrite "
                 "true"
             )
-        with tempfile.TemporaryFile(dir=existing):  # the proof that it can be written to
-            pass
     except OSError as error:
         raise _not_writable(folder, error) from error
+
+
+def check_writable(folder: Path, key: str = "output") -> None:
+    """Pass where a folder can be written to, or made; nothing is changed.
+
+    Args:
+        folder: it needn't exist.
+        key: what names it, for messages.
+
+    Raises:
+        OutputError: it can't.
+    """
+    try:
+        existing = next(path for path in (folder, *folder.parents) if path.exists())
+        if not existing.is_dir():
+            raise OutputError(f"{key}: {existing} is a file; name a folder")
+        with tempfile.TemporaryFile(dir=existing):  # the proof
+            pass
+    except OSError as error:
+        raise _not_writable(folder, error, key) from error
 
 
 def create_output(folder: Path, recipe: Recipe) -> None:
@@ -144,8 +160,8 @@ def _is_of_a_run(entry: Path) -> bool:
     return entry.name in _WRITTEN or bool(_HIDDEN.fullmatch(entry.name))
 
 
-def _not_writable(folder: Path, error: OSError) -> OutputError:
-    return OutputError(f"output: {folder} cannot be written to ({error}); name another folder")
+def _not_writable(folder: Path, error: OSError, key: str = "output") -> OutputError:
+    return OutputError(f"{key}: {folder} cannot be written to ({error}); name another folder")
 
 
 class Metrics:

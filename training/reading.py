@@ -1,6 +1,7 @@
 """Parallel text from local files, the Hub or the embedded corpus: checked, and read from disk wherever it is large."""
 
 import functools
+import glob
 import hashlib
 import itertools
 import json
@@ -138,6 +139,11 @@ def _local_files(recipe: DataRecipe, folder: Path, split: str) -> list[tuple[Pat
         names = [name.strip() for name in split.split(",")]
         if len(names) != 2:
             raise DataError(f"'{split}': give two text files, source and target, with one comma between them")
+        if any(Path(name).suffix in FILE_TYPES for name in names):
+            raise DataError(
+                f"'{split}': a file of pairs has both sides; give one, several by a pattern with *, or, to train on, "
+                "each as one of sources"
+            )
         return [(folder / names[0], folder / names[1])]
     path = folder / split
     if path.suffix not in FILE_TYPES:
@@ -148,7 +154,7 @@ def _local_files(recipe: DataRecipe, folder: Path, split: str) -> list[tuple[Pat
             raise DataError(f"{' and '.join(missing)}: no such file; {folder} holds {present}")
         return [(source, target)]
     if "*" in split or "?" in split:
-        found = sorted(folder.glob(split))
+        found = sorted(folder / name for name in glob.glob(split, root_dir=folder))
         if not found:
             raise DataError(f"{path}: no file has such a name")
         return [(file,) for file in found]
@@ -291,14 +297,15 @@ def _parquet_pairs(recipe: DataRecipe, path: Path) -> Iterator[Pair]:
             for name in names:
                 kind = schema.field(name).type
                 kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-                if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind)):
+                texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+                if not any(is_text(kind) for is_text in texts):
                     raise DataError(f"{path}: the column '{name}' must hold text, but holds {kind}")
             for rows in file.iter_batches(_ROWS_AT_ONCE, columns=[prefix + name for name in names]):
                 columns = rows.column("translation").flatten() if prefix else rows.columns
                 order = rows.schema.field("translation").type if prefix else rows.schema
                 source, target = (columns[order.get_field_index(name)].to_pylist() for name in names)
                 yield from zip(source, target, strict=True)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not readable as Parquet: {' '.join(str(error).split())}") from None
 
 

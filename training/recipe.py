@@ -456,6 +456,8 @@ def _checked(key: Any, value: Any, key_types: dict[str, Any]) -> Any:
         hint = f"did you mean '{near[0]}'? " if near else ""
         raise RecipeError(f"unknown key '{key}'; {hint}`python -m training.train --help` explains every key")
     kind = key_types[key]
+    if isinstance(value, str) and not value.strip():
+        raise RecipeError(f"{key}: is empty; give a value, or leave the key out")
     try:
         return _convert(value, kind)
     except (ValueError, OverflowError):
@@ -515,6 +517,8 @@ class _StrictLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":  # <<, which takes over another mapping's keys
+                continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
                 raise RecipeError(f"{self.name}: line {key_node.start_mark.line + 1}: {key} is no key; give a word")
@@ -539,6 +543,17 @@ def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Re
     path = Path(path)
     if not path.is_file():
         raise RecipeError(_missing_recipe(path))
+    values = read_yaml(path)
+    origins = {key: str(path) for key in values} | {key: "the command line" for key in overrides or {}}
+    return make_recipe(values | (overrides or {}), origins | {"": str(path)})
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The keys of a YAML file with their values.
+
+    Raises:
+        RecipeError: a file that cannot be read, gives a key twice, or holds anything but keys.
+    """
     try:
         with path.open(encoding="utf-8") as file:
             values = yaml.load(file, Loader=_StrictLoader)
@@ -548,8 +563,7 @@ def read_recipe(path: str | Path, overrides: dict[str, Any] | None = None) -> Re
         values = {}
     if not isinstance(values, dict):
         raise RecipeError(f"{path}: a recipe is lines of `key: value`, but this file holds a {type(values).__name__}")
-    origins = {key: str(path) for key in values} | {key: "the command line" for key in overrides or {}}
-    return make_recipe(values | (overrides or {}), origins | {"": str(path)})
+    return values
 
 
 def _missing_recipe(path: Path) -> str:
@@ -582,6 +596,8 @@ def _read_overrides(arguments: Sequence[str]) -> dict[str, Any]:
                 text = "true"
             elif key in key_types:
                 raise RecipeError(f"the command line: --{key} has no value after it")
+        if key in key_types and not text.strip():  # an unset variable of the shell's, for which YAML has null
+            raise RecipeError(f"the command line: --{key} is empty; give a value, or leave it out")
         is_text = key_types.get(key) in (str, str | None) or typing.get_origin(key_types.get(key)) is Literal
         try:
             overrides[key] = text if is_text and text != "null" else yaml.safe_load(text)

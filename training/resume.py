@@ -17,6 +17,7 @@ from training.checkpoints import (
 )
 from training.output import RECIPE
 from training.recipe import Recipe, RecipeError, read_recipe
+from training.state import Progress
 
 # What may change from one sitting of a run to the next: when it ends, what it shows and keeps, how it scores, and how
 # the same arithmetic is done. Everything else decides which weights come out.
@@ -27,6 +28,8 @@ _FREE = {
     *("gradient_accumulation_steps", "mixed_precision", "attention", "compile", "gradient_checkpointing"),
     *("num_beams", "length_penalty", "max_length_offset", "decode_batch_tokens", "bleu_tokenize", "bleu_lowercase"),
 }
+# What a validation's BLEU depends on.
+_OF_BLEU = ("num_beams", "length_penalty", "max_length_offset", "bleu_tokenize", "bleu_lowercase")
 _DAMAGED = ".damaged"
 
 
@@ -76,6 +79,22 @@ def check_recipe(recipe: Recipe, output: Path) -> None:
             f"resume: the run in {output} cannot go on with another recipe: {changes}. Give the same values, or name "
             "another folder with --output"
         )
+
+
+def why_validations_begin_anew(recipe: Recipe, output: Path, progress: Progress) -> str | None:
+    """Why the validations of a run that is gone on with cannot be compared with those to come, in words; None where
+    they can."""
+    if not progress.validations:
+        return None
+    before, now, metric = read_recipe(output / RECIPE).as_dict(), recipe.as_dict(), recipe.output.best_metric
+    keys = ["validation", *(_OF_BLEU if metric == "bleu" else ())]
+    changes = [f"{key} was {before[key]!r} and is now {now[key]!r}" for key in keys if before[key] != now[key]]
+    if changes:
+        return "; ".join(changes)
+    (best,) = progress.best(metric, 1)
+    if recipe.output.keep_best and best not in [model.updates for model in checkpoints_in(best_folder(output))]:
+        return f"the model of update {best:,}, the best so far, was not kept"
+    return None
 
 
 def drop_what_came_after(output: Path, checkpoint: Checkpoint) -> None:

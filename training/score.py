@@ -34,7 +34,7 @@ from training.files import print_text
 from training.forced_decoding import bits_per_character, perplexity_of, score_pairs
 from training.loading import read_model, search_of
 from training.metrics import METRICS, corpus_scores, make_metrics, paired_bootstrap
-from training.options import Parser, number_from
+from training.options import LEAST_PENALTY, MOST_PENALTY, Parser, number_from
 from training.recipe import DataRecipe, DecodingRecipe, TrainingError, read_recipe
 from training.score_output import (
     LOG,
@@ -71,7 +71,9 @@ class TestSet:
     def first(self, limit: int) -> "TestSet":
         """Its first sentences."""
         sources = self.sources and self.sources[:limit]
-        return TestSet(f"{self.name}, the first {limit}", sources, [lines[:limit] for lines in self.references])
+        return TestSet(
+            f"{self.name}, the first {min(limit, len(self))}", sources, [lines[:limit] for lines in self.references]
+        )
 
     def describe(self) -> dict[str, Any]:
         """What was scored, and a hash of its references, by which two scorings of the same test set are known."""
@@ -373,7 +375,7 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--length_penalty",
         nargs="+",
-        type=number_from(float, float("-1e9")),
+        type=number_from(float, LEAST_PENALTY, MOST_PENALTY),
         metavar="ALPHA",
         help="several: try each",
     )

@@ -47,7 +47,12 @@ from training.output import (
 )
 from training.recipe import Recipe, RecipeError, TrainingError, recipe_from_command_line
 from training.record import describe_sitting, record_end, record_sitting
-from training.resume import check_recipe, drop_what_came_after, newest_good_checkpoint
+from training.resume import (
+    check_recipe,
+    drop_what_came_after,
+    newest_good_checkpoint,
+    why_validations_begin_anew,
+)
 from training.score_output import LOG, append_to_log
 from training.setup import (
     check_positions,
@@ -115,8 +120,9 @@ def _train(recipe: Recipe, output: Path, accelerator: Accelerator, show: bool) -
     validation_text, test_text = (
         read_pairs(recipe.data, split) if split else None for split in (recipe.data.validation, recipe.data.test)
     )
-    resumed = _find_checkpoint(recipe, output, accelerator, say) if recipe.output.resume == "auto" else None
-    progress = read_progress(resumed.folder) if resumed else Progress()
+    resumed, progress = None, Progress()
+    if recipe.output.resume == "auto":
+        resumed, progress = _find_checkpoint(recipe, output, accelerator, say)
     tokenizer = (
         VanillaTransformerTokenizer.from_pretrained(resumed.folder) if resumed else read_tokenizer(recipe, config)
     )
@@ -235,20 +241,24 @@ def _train(recipe: Recipe, output: Path, accelerator: Accelerator, show: bool) -
 
 def _find_checkpoint(
     recipe: Recipe, output: Path, accelerator: Accelerator, say: Callable[[str], None]
-) -> Checkpoint | None:
-    """The checkpoint to go on from, the same on every process; None where the run has none yet."""
-    found: Checkpoint | TrainingError | None = None
+) -> tuple[Checkpoint | None, Progress]:
+    """The checkpoint to go on from, None where the run has none yet, and its progress; the same on every process."""
+    found: Checkpoint | None = None
+    progress, problem = Progress(), None
     if accelerator.is_main_process:
         try:
-            found = newest_good_checkpoint(output, say)
-            if found:
+            if found := newest_good_checkpoint(output, say):
                 check_recipe(recipe, output)
+                progress = read_progress(found.folder)
+                if reason := why_validations_begin_anew(recipe, output, progress):
+                    say(f"validations so far are not compared with those to come: {reason}")
+                    progress.validations.clear()
         except TrainingError as error:
-            found = error
-    (found,) = broadcast_object_list([found])
-    if isinstance(found, TrainingError):
-        raise found
-    return found
+            problem = error
+    found, progress, problem = broadcast_object_list([found, progress, problem])
+    if problem:
+        raise problem
+    return found, progress
 
 
 def _final_checkpoints(recipe: Recipe, output: Path, loop: TrainingLoop) -> list[Path]:

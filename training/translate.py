@@ -36,11 +36,11 @@ from transformers import GenerationConfig
 from transformers.utils import CONFIG_NAME, cached_file
 
 from modeling_vanilla_transformer.beam_search_vanilla_transformer import LENGTH_PENALTIES
-from training.growing_file import GrowingFile
+from training.growing_file import GrowingFile, names_of
 from training.interruption import Interrupted
 from training.lines import Input, Place
 from training.loading import read_model, search_of
-from training.options import OptionError, Parser, number_from
+from training.options import LEAST_PENALTY, MOST_PENALTY, OptionError, Parser, number_from
 from training.output import DiskError
 from training.recipe import TrainingError
 from training.setup import choose_precision, make_accelerator, quiet_libraries
@@ -222,7 +222,7 @@ def _open_output(options: argparse.Namespace, origin: dict[str, Any]) -> Growing
         if sys.stdout is None:
             raise OptionError("standard output is closed; name a file with --output")
         return StandardOutput()
-    if options.input and options.input.resolve() == options.output.resolve():
+    if options.input and options.input.resolve() in names_of(options.output):
         raise OptionError(f"--output: {options.output} is what is to be translated; name another file")
     return GrowingFile(
         options.output,
@@ -345,7 +345,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     add = parser.add_argument_group("decoding; what isn't given is as the model has it").add_argument
     add("--num_beams", type=number_from(int, 1))
-    add("--length_penalty", type=number_from(float, float("-1e9")), metavar="ALPHA")
+    add("--length_penalty", type=number_from(float, LEAST_PENALTY, MOST_PENALTY), metavar="ALPHA")
     add("--length_penalty_type", choices=tuple(LENGTH_PENALTIES), help="wu: the paper's; power: transformers'")
     add("--max_length_offset", type=number_from(int, 0), help="tokens of a translation beyond its source's, at most")
 

@@ -16,13 +16,13 @@ def test_curves_are_drawn(recipe_values, tmp_path):
 
 
 def test_curves_that_cannot_be_drawn_are_one_line(tmp_path, capsys):
-    for content, message in ((None, "metrics.jsonl cannot be read"), ("5\n", "metrics.jsonl is damaged")):
+    for content, message in ((None, "metrics.jsonl cannot be read"), ("5\n", "is damaged"), ("{}\n", "is damaged")):
         if content:
             (tmp_path / "metrics.jsonl").write_text(content)
         with pytest.raises(SystemExit) as caught:
             main([str(tmp_path)])
         assert caught.value.code == 2 and message in capsys.readouterr().err
-    (tmp_path / "metrics.jsonl").write_text('{"update": 1, "loss": 2.0}\n')
+    (tmp_path / "metrics.jsonl").write_text('{"update": 1, "loss": 2.0}\n{"upd')  # as a kill leaves it
     main([str(tmp_path), "-o", str(tmp_path / "loss.svg")])
     assert "<svg" in (tmp_path / "loss.svg").read_text()
     with pytest.raises(SystemExit):

@@ -104,7 +104,7 @@ def test_duplicates_are_found_across_sources_and_are_no_part_of_the_sample(folde
 def test_an_empty_line_is_named_with_its_source(folder):
     write_lines(folder / "b.de", [*TARGET[20:25], " ", *TARGET[26:]])
     sources = [SourceRecipe(train="a"), SourceRecipe(train="b")]
-    with pytest.raises(DataError, match=f"b: line 6 has an empty side .the other is '{SOURCE[25]}'"):
+    with pytest.raises(DataError, match=f"b: pair 6 has an empty side .the other is '{SOURCE[25]}'"):
         read_training_data(recipe(folder, sources=sources, empty_lines="error"))
 
 
@@ -157,6 +157,12 @@ def test_chapters_past_leave_the_disk(folder, tokenizer, monkeypatch, tmp_path):
         seen.append(sorted(path.name for path in run.iterdir()))
         assert len(chapter.pairs)
     assert seen == [["0-0"], ["0-0", "0-1"], ["0-1", "0-2"], ["0-2", "0-3"]]
+    # What another process may not have opened yet stays: the end of the epoch, and what was read in between.
+    names = ["0-4", "1-0"]
+    for epoch in (1, 0, 2):
+        next(data.chapters(epoch))
+        assert sorted(path.name for path in run.iterdir()) == sorted(names)
+        names = [names[1], {1: "0-0", 0: "2-0"}.get(epoch)]
     data.close()
     assert list(cache.iterdir()) == []
 

@@ -368,6 +368,7 @@ def test_two_processes_train_and_score_as_one(saved, text_folder, tmp_path):
         (["--learning_rate", "fast"], "argument --learning_rate/--learning-rate: invalid float value: 'fast'"),
         (["--label_smoothing_factor", "1"], "label_smoothing_factor: is 1.0; give one from 0 to below 1"),
         (["--gradient_accumulation_steps", "0"], "gradient_accumulation_steps: is 0; give 1 or more"),
+        (["--output_dir", "/dev/null/x"], "output_dir: /dev/null is a file; name a folder"),
         (["--metric_for_best_model", "chrf"], "metric_for_best_model: is chrf; give loss or perplexity or bleu"),
         (["--train", "other"], "other.en and "),
         (["--data", "/no/where"], "there is no folder /no/where"),
@@ -454,3 +455,19 @@ def test_settings_of_a_file(tmp_path):
     (tmp_path / "settings.yaml").write_text("learning_rate: null")
     with pytest.raises(RecipeError, match="learning_rate cannot be null; its default is 0.0001"):
         read_settings([str(tmp_path / "settings.yaml")])
+
+
+def test_less_is_better_of_all_but_bleu():
+    for metric, greater in (("perplexity", False), ("eval_loss", False), ("bleu", True), (None, True)):
+        assert FinetuningArguments(metric_for_best_model=metric).greater_is_better is greater
+    assert FinetuningArguments(metric_for_best_model="loss", greater_is_better=True).greater_is_better
+
+
+def test_words_that_yaml_reads_otherwise(tmp_path):
+    path = tmp_path / "settings.yaml"
+    path.write_text("model: a\ndata: b\nsource_language: no\ntarget_language: de\neval_strategy: no\n")
+    _, data, arguments = read_settings([str(path), "--resume_from_checkpoint", "false"])
+    assert (data.source_language, arguments.eval_strategy, arguments.resume_from_checkpoint) == ("no", "no", None)
+    path.write_text("model: a\nmodel: b\n")
+    with pytest.raises(RecipeError, match="line 2 gives the key 'model' a second time"):
+        read_settings([str(path)])

@@ -122,6 +122,17 @@ def test_nothing_is_replaced_unasked(path):
     assert path.read_text() == "new\n" and unfinished(path) == []
 
 
+def test_what_is_no_beginning_of_ours_stays(path):
+    other = path.with_name("out.unfinished")
+    other.write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(OutputError, match="is no translation that was begun; move it away"):
+            work(path, resume=resume)
+    assert other.read_text() == "mine" and not path.exists()
+    work(path, overwrite=True)
+    assert path.read_text() == "".join(STEPS) and unfinished(path) == []
+
+
 def test_damage_is_found(path):
     work(path, STEPS, finish=False)
     left, journal = (path.with_name(name) for name in unfinished(path))

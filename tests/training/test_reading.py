@@ -163,6 +163,8 @@ def broken(folder):
     (folder / "deep.json").write_text("[" * 100_000)
     pq.write_table(pa.table({"en": [1], "de": ["b"]}), folder / "numbers.parquet")
     pq.write_table(pa.table({"a": ["1"], "b": ["b"]}), folder / "columns.parquet")
+    latin = pa.Array.from_buffers(pa.string(), 1, [None, pa.py_buffer(b"\0\0\0\0\1\0\0\0"), pa.py_buffer(b"\xe9")])
+    pq.write_table(pa.table({"en": latin, "de": ["b"]}), folder / "latin.parquet")
     (folder / "noise.parquet").write_bytes(b"no parquet at all")
 
 
@@ -192,6 +194,8 @@ def broken(folder):
         ("other", ["other.en and", "other.de: no such file", "latin.en"]),
         ("other.tsv", ["other.tsv: no such file"]),
         ("a,b,c", ["one comma"]),
+        ("three.tsv,ragged.tsv", ["a file of pairs has both sides", "a pattern with *", "sources"]),
+        ("latin.parquet", ["latin.parquet: not readable as Parquet"]),
         ("x.en,short.de", ["x.en: no such file"]),
     ],
 )

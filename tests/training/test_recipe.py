@@ -95,6 +95,8 @@ def test_a_written_recipe_reads_back_equal(file, tmp_path):
         (["--overwrite", "perhaps"], ["overwrite", "true or false"]),
         (["--empty_lines", "keep"], ["empty_lines", "one of drop, error", "'keep'"]),
         (["--output"], ["--output", "no value"]),
+        (["--output="], ["command line", "--output is empty"]),
+        (["--max_updates="], ["command line", "--max_updates is empty"]),
         (["3"], ["'3'", "no key"]),
         (["--tokenizer", "somewhere"], ["some.yaml", "vocab_size", "tokenizer: somewhere"]),
         (["--max_length", "700"], ["tokens_per_batch", "600", "max_length: 700"]),
@@ -138,6 +140,7 @@ def test_what_cannot_be_meant_is_named(file, arguments, parts):
         ("data: [\n", ["not readable as YAML"]),
         ("data: a\n? [a]\n: b\n", ["line 2", "['a'] is no key"]),
         ("seed: 2026-99-99\n", ["not readable as YAML"]),
+        ("output: ' '\n", ["output: is empty", "leave the key out"]),
         ("data: 5\n", ["data must be text", "5", "quotes"]),
         ("", ["'data' is missing"]),
     ],
@@ -149,6 +152,12 @@ def test_a_broken_file_is_named(tmp_path, text, parts):
         read_recipe(path)
     for part in ["broken.yaml", *parts]:
         assert part in str(caught.value)
+
+
+def test_a_mapping_may_take_over_the_keys_of_another(file, tmp_path):
+    path = tmp_path / "merged.yaml"
+    path.write_text(file.read_text() + "sources: [&one {train: a, weight: 2}, {<<: *one, train: b}]\n")
+    assert [source.weight for source in read_recipe(path).data.sources] == [2, 2]
 
 
 def test_sources_take_what_they_leave_out_from_the_recipe(file, tmp_path, text_folder):

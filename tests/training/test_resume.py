@@ -307,6 +307,26 @@ def test_other_text_cannot_go_on_with_the_run(values, text_folder, tmp_path):
         train(make_recipe(changed | {"resume": "auto"}))
 
 
+@pytest.mark.parametrize(
+    ("then", "now", "message"),
+    [
+        ({"keep_best": 0}, {"final_model": "best"}, "the model of update 4, the best so far, was not kept"),
+        ({}, {"final_model": "best", "validation": "test"}, "validation was 'val' and is now 'test'"),
+    ],
+)
+def test_validations_that_cannot_be_compared_begin_anew(values, then, now, message, capsys):
+    values |= {"max_updates": 4, "evaluate_every": 2, "save_every": 4}
+    train(make_recipe(values | then))
+    train(make_recipe(values | now | {"resume": "auto", "max_updates": 8}))
+    said = capsys.readouterr().err
+    assert f"validations so far are not compared with those to come: {message}" in said
+    folder = Path(values["output"])
+    validations = read_progress(list_checkpoints(folder)[-1].folder).validations
+    assert [validation["updates"] for validation in validations] == [4, 6, 8]
+    best = min(validations, key=lambda validation: validation["perplexity"])["updates"]
+    assert f"step-{best:08d} (final_model: best)" in said
+
+
 def test_resuming_and_replacing_contradict_each_other(values):
     with pytest.raises(RecipeError, match="overwrite: contradicts resume: auto"):
         make_recipe(values | {"resume": "auto", "overwrite": True})

@@ -151,7 +151,7 @@ def test_the_ratio_of_lengths_is_one_of_tokens(tokenizer):
 
 def test_errors_of_whole_splits(tokenizer):
     table = datasets.Dataset.from_dict({"source": ["one two three", ""], "target": ["eins zwei drei", "zwei"]})
-    with pytest.raises(DataError, match="val: line 2 has an empty side.*empty_lines: drop"):
+    with pytest.raises(DataError, match="val: pair 2 has an empty side.*empty_lines: drop"):
         tokenize_pairs(table, tokenizer, empty_lines="error", name="val")
     with pytest.raises(
         DataError, match=r"val: no pair is left of 2 \(1 with an empty side, 1 longer than max_length; max_length: 2"
