@@ -150,6 +150,18 @@ class Plan:
         return min(limits, default=None)
 
 
+def check_numbers(recipe: Recipe, processes: int, sentence_length: int) -> None:
+    """Pass where an update can be shared by so many processes and holds a sentence of this length.
+
+    Raises:
+        PlanError: it cannot.
+    """
+    budget = recipe.optimization.tokens_per_batch
+    for name, value in (("processes", processes), ("sentence_length", sentence_length)):
+        if not 1 <= value <= budget:
+            raise PlanError(f"{name}: is {value}; give one from 1 to tokens_per_batch: {budget}")
+
+
 def plan(recipe: Recipe, *, processes: int = 1, sentence_length: int = 30, epoch: Epoch | None = None) -> Plan:
     """What `recipe` means on so many processes.
 
@@ -165,10 +177,8 @@ def plan(recipe: Recipe, *, processes: int = 1, sentence_length: int = 30, epoch
     """
     config, optimization = read_configuration(recipe), recipe.optimization
     config.vocab_size = recipe.model.vocab_size or config.vocab_size
+    check_numbers(recipe, processes, sentence_length)
     budget, parts = optimization.tokens_per_batch, processes * optimization.gradient_accumulation_steps
-    for name, value in (("processes", processes), ("sentence_length", sentence_length)):
-        if not 1 <= value <= budget:
-            raise PlanError(f"{name}: is {value}; give one from 1 to tokens_per_batch: {budget}")
     shapes: Sequence[Shape] = [(budget // sentence_length, sentence_length, sentence_length)]
     largest = (math.ceil(shapes[0][0] / parts), sentence_length, sentence_length)
     limits = [] if optimization.max_updates is None else [optimization.max_updates]
@@ -437,6 +447,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options, rest = parser.parse_known_args(arguments)
     try:
         recipe = recipe_from_command_line(rest, program="python -m training.plan")
+        check_numbers(recipe, options.processes, options.sentence_length)  # before the data are read for nothing
         with quiet_libraries(show_datasets=False):
             epoch = measure_epoch(recipe, options.processes)
         planned = plan(recipe, processes=options.processes, sentence_length=options.sentence_length, epoch=epoch)

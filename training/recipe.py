@@ -214,6 +214,8 @@ class ModelRecipe:
     dropout: float | None = _key("Dropout in place of the model configuration's; null: leave it.", None)
 
     def __post_init__(self) -> None:
+        self.model = str(Path(self.model).expanduser())
+        self.tokenizer = self.tokenizer and str(Path(self.tokenizer).expanduser())
         _require(
             self.tokenizer is None or self.vocab_size is None,
             "vocab_size",
@@ -329,6 +331,7 @@ class OutputRecipe:
     )
 
     def __post_init__(self) -> None:
+        self.output = str(Path(self.output).expanduser())
         for key in ("save_every", "evaluate_every", "log_every", "average_last", "keep_checkpoints"):
             _require(getattr(self, key) > 0, key, f"is {getattr(self, key)}; give a value above 0")
         _require(self.keep_best >= 0, "keep_best", f"is {self.keep_best}; give 0 or more")

@@ -154,6 +154,15 @@ def test_a_broken_file_is_named(tmp_path, text, parts):
         assert part in str(caught.value)
 
 
+def test_folders_may_lie_in_the_users_own(file, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/user")
+    recipe = recipe_from_command_line(
+        [str(file), "--output=~/runs/a", "--model", "~/m", "--tokenizer", "~/t", "--vocab_size", "null"]
+    )
+    folders = (recipe.output.output, recipe.model.model, recipe.model.tokenizer)
+    assert folders == ("/home/user/runs/a", "/home/user/m", "/home/user/t")
+
+
 def test_a_mapping_may_take_over_the_keys_of_another(file, tmp_path):
     path = tmp_path / "merged.yaml"
     path.write_text(file.read_text() + "sources: [&one {train: a, weight: 2}, {<<: *one, train: b}]\n")
