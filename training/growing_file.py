@@ -54,10 +54,8 @@ class GrowingFile:
         try:
             self._file = os.fdopen(os.open(self._unfinished, os.O_RDWR | os.O_CREAT, 0o666), "r+b", buffering=0)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # ends with the process, however that ends
-            if (
-                os.fstat(self._file.fileno()).st_ino != self._unfinished.stat().st_ino
-            ):  # the other one finished just now
-                raise FileNotFoundError(self._unfinished)
+            if os.fstat(self._file.fileno()).st_ino != self._unfinished.stat().st_ino:
+                raise FileNotFoundError(self._unfinished)  # the other one finished just now
         except BlockingIOError:
             raise OutputError(f"--output: another process is writing {self._unfinished}; name another file") from None
         except FileNotFoundError:

@@ -7,6 +7,7 @@ A recipe is a flat YAML file. Each key is a field below; any of them can be give
 import dataclasses
 import difflib
 import math
+import os
 import types
 import typing
 from collections.abc import Hashable, Sequence
@@ -214,8 +215,8 @@ class ModelRecipe:
     dropout: float | None = _key("Dropout in place of the model configuration's; null: leave it.", None)
 
     def __post_init__(self) -> None:
-        self.model = str(Path(self.model).expanduser())
-        self.tokenizer = self.tokenizer and str(Path(self.tokenizer).expanduser())
+        self.model = os.path.expanduser(self.model)
+        self.tokenizer = self.tokenizer and os.path.expanduser(self.tokenizer)
         _require(
             self.tokenizer is None or self.vocab_size is None,
             "vocab_size",
@@ -265,10 +266,7 @@ class OptimizationRecipe:
     attention: Literal["auto", "eager", "sdpa", "flex_attention", "flash_attention_2"] = _key(
         "How attention is computed; the result is the same. auto: what is fastest for sentences on the device.", "auto"
     )
-    compile: bool = _key(
-        "Compile the layers with torch.compile, for batches of all shapes at once.",
-        False,
-    )
+    compile: bool = _key("Compile the layers with torch.compile, for batches of all shapes at once.", False)
     gradient_checkpointing: bool = _key(
         "Compute activations again in the backward pass, which takes a third longer and far less memory.", False
     )
@@ -331,7 +329,7 @@ class OutputRecipe:
     )
 
     def __post_init__(self) -> None:
-        self.output = str(Path(self.output).expanduser())
+        self.output = os.path.expanduser(self.output)
         for key in ("save_every", "evaluate_every", "log_every", "average_last", "keep_checkpoints"):
             _require(getattr(self, key) > 0, key, f"is {getattr(self, key)}; give a value above 0")
         _require(self.keep_best >= 0, "keep_best", f"is {self.keep_best}; give 0 or more")

@@ -162,6 +162,13 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path):
         opened(tmp_path, overwrite=True)
 
 
+def test_a_name_that_is_too_long_is_refused_at_once(path):
+    for length in (240, 300):
+        with pytest.raises(OutputError, match="cannot be written .*(?i:name too long).*name another file"):
+            opened(path.with_name("a" * length))
+    assert unfinished(path) == []
+
+
 def test_a_symbolic_link_stays_one(path, tmp_path):
     path.symlink_to(tmp_path / "real")
     work(path)

@@ -272,6 +272,7 @@ def test_wrong_input_ends_in_one_line(folder, files, tmp_path, capsys):
         ([model, *files, *out, "--metrics", "meteor"], "invalid choice: 'meteor'"),
         ([model, *files, *out, "--num_beams", "0"], "0 is out of range; give 1 or more"),
         ([model, *files, *out, "--length_penalty", "nan"], "out of range"),
+        ([model, *files, *out, "--length_penalty", "-3000"], "-3000 is out of range; give -50.0 to 50.0"),
         ([model, *files, *out, "--mixed_precision", "fp16"], "fp16 needs an accelerator"),
         ([model, *files, "--output", short], f"{short} is a file"),
         (["--hypotheses", reference, "--reference", reference, "--num_beams", "2"], "no model is named"),
