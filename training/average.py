@@ -156,7 +156,8 @@ def write_average(folders: Sequence[Path], to: Path) -> Path:
     weights = average_weights(folders)
     unfinished = to.parent / f".{to.name}.unfinished"
     # The state of the training and the manifest are those of one checkpoint, not of their average.
-    left_out = ("model*.safetensors", SAFE_WEIGHTS_INDEX_NAME, TRAINING_STATE, MANIFEST, "__pycache__")
+    left_out = ["model*.safetensors", SAFE_WEIGHTS_INDEX_NAME, TRAINING_STATE, MANIFEST, "__pycache__"]
+    left_out += ["*.pt", "*.pth", "trainer_state.json", "training_args.bin"]  # Trainer's state
     try:
         shutil.rmtree(unfinished, ignore_errors=True)
         shutil.copytree(folders[-1], unfinished, ignore=shutil.ignore_patterns(*left_out))
@@ -188,7 +189,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             to = options.to or folders[0] / "average"
             folders = last_checkpoints(folders[0], last)
         elif options.last is not None:
-            raise AverageError("--last goes with the output folder of a run, not with checkpoint folders")
+            raise AverageError(
+                "--last goes with the output folder of training.train, not with checkpoint folders or a fine-tuned "
+                "model; name the folders checkpoint-... inside that, and --to FOLDER"
+            )
         elif options.to is None:
             raise AverageError("name the folder that the average goes to: --to FOLDER")
         else:

@@ -23,7 +23,8 @@ from typing import Any, NoReturn
 import datasets
 import torch
 import yaml
-from transformers import DataCollatorForSeq2Seq, HfArgumentParser, Seq2SeqTrainingArguments
+from transformers import DataCollatorForSeq2Seq, HfArgumentParser, SchedulerType, Seq2SeqTrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
 
 from modeling_vanilla_transformer import VanillaTransformerConfig
 from training.data import TokenizedPairs, TrainingData, describe_counts, read_pairs, tokenize_pairs
@@ -32,7 +33,7 @@ from training.files import write_whole
 from training.loading import read_model
 from training.loop import NonFiniteLossError
 from training.metrics import NAMES, TOKENISED_BLEU
-from training.output import TEST_HYPOTHESES, TEST_SCORES, OutputError, check_writable
+from training.output import RECIPE, TEST_HYPOTHESES, TEST_SCORES, OutputError, check_writable
 from training.recipe import DataRecipe, RecipeError, TrainingError, read_yaml
 from training.record import describe_sitting, record_end, record_sitting
 from training.setup import quiet_libraries
@@ -62,6 +63,7 @@ class ModelChoice:
     bleu_lowercase: bool = field(default=False, metadata={"help": "Score without regard to case."})
 
     def __post_init__(self) -> None:
+        self.model = os.path.expanduser(self.model)
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise RecipeError(f"dropout: is {self.dropout}; give one from 0 to below 1")
 
@@ -107,7 +109,12 @@ class FinetuningArguments(Seq2SeqTrainingArguments):
         for key in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
             if getattr(self, key) < 1:
                 raise RecipeError(f"{key}: is {getattr(self, key)}; give 1 or more")
-        if self.resume_from_checkpoint in ("false", "False", "no"):  # type: ignore[has-type]
+        for key, least in (("learning_rate", 0.0), ("num_train_epochs", 0.0), ("seed", 0)):
+            if not getattr(self, key) >= least:
+                raise RecipeError(f"{key}: is {getattr(self, key)}; give {least:g} or more")
+        if not self.output_dir:
+            raise RecipeError("output_dir: is empty; name a folder")
+        if self.resume_from_checkpoint in ("false", "False", "no", ""):  # type: ignore[has-type]
             self.resume_from_checkpoint = None
         if self.metric_for_best_model is None:
             self.metric_for_best_model = "bleu" if self.predict_with_generate else "loss"
@@ -119,16 +126,23 @@ class FinetuningArguments(Seq2SeqTrainingArguments):
             self.greater_is_better = self.metric_for_best_model.removeprefix("eval_") == "bleu"
         self.dataloader_pin_memory &= torch.accelerator.is_available()  # which is for copies to one
         super().__post_init__()
+        if self.lr_scheduler_type == SchedulerType.REDUCE_ON_PLATEAU:
+            assert not isinstance(self.lr_scheduler_kwargs, str)  # has been read
+            mode = "max" if self.greater_is_better else "min"
+            self.lr_scheduler_kwargs = {"mode": mode} | (self.lr_scheduler_kwargs or {})
 
 
 def check_output_dir(arguments: FinetuningArguments) -> None:
     """Pass where the folder can be written to and nothing would be overwritten.
 
     Raises:
-        OutputError: it cannot, or it holds a model or checkpoints, and this is no resumption of that run.
+        OutputError: it cannot, it holds a run of training.train, or a model or checkpoints, and this is no resumption
+            of that run.
     """
     folder = Path(str(arguments.output_dir))
     check_writable(folder, "output_dir")
+    if (folder / RECIPE).exists():
+        raise OutputError(f"output_dir: {folder} holds a run of training.train; name another folder with --output_dir")
     present = sorted(path.name for name in ("config.json", "checkpoint-*") for path in folder.glob(name))
     if present and not arguments.resume_from_checkpoint:
         raise OutputError(
@@ -253,11 +267,15 @@ def _check_positions(choice: ModelChoice, config: VanillaTransformerConfig, name
         )
 
 
-def _resume(arguments: FinetuningArguments) -> str | bool | None:
-    """The checkpoint to go on from; True for the newest in the output folder."""
-    checkpoint = arguments.resume_from_checkpoint
+def _resume(arguments: FinetuningArguments) -> str | None:
+    """The checkpoint to go on from, in the output folder the newest."""
+    checkpoint, output = arguments.resume_from_checkpoint, str(arguments.output_dir)
     if checkpoint in ("true", "True"):
-        return True
+        newest = get_last_checkpoint(output) if Path(output).is_dir() else None
+        if newest is None:
+            raise RecipeError(f"resume_from_checkpoint: {output} holds no checkpoint to go on from; leave it out")
+        return newest
+    checkpoint = checkpoint and os.path.expanduser(checkpoint)
     if checkpoint and not (Path(checkpoint) / "trainer_state.json").is_file():
         raise RecipeError(
             f"resume_from_checkpoint: {checkpoint} is no checkpoint; give a folder checkpoint-..., or true for the "
@@ -336,7 +354,7 @@ def _words_of(path: Path, parser: HfArgumentParser) -> list[str]:
     words = []
     for key, value in read_yaml(path).items():
         if value is False and not isinstance(parser.get_default(str(key)), bool):  # what YAML reads a bare no as
-            value = "no"
+            value = "none" if key == "report_to" else "no"
         if value is None and parser.get_default(str(key)) is not None:
             raise RecipeError(f"{path}: {key} cannot be null; its default is {parser.get_default(str(key))}")
         if isinstance(value, list):

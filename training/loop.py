@@ -34,6 +34,7 @@ from training.output import NON_FINITE, Metrics
 from training.progress import Limits, ProgressBar
 from training.reader import Prepared, Reader, Reading
 from training.recipe import Recipe, TrainingError
+from training.resume import choices_of_validations
 from training.state import Progress, TrainingState, restore, seed_update
 
 # What ends a run before its last update, in the order in which one goes before the other; signals, by their numbers,
@@ -284,6 +285,7 @@ class TrainingLoop:
             if self.recipe.output.evaluate_bleu:
                 values["bleu"] = self._bleu(model, validation)
         self.progress.validations.append({"updates": updates} | values)
+        self.progress.validated_by = choices_of_validations(self.recipe)
         self.metrics.log(
             updates,
             {f"validation_{name}": value for name, value in values.items()} | {"validation_loss": math.log(value)},

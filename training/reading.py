@@ -154,7 +154,7 @@ def _local_files(recipe: DataRecipe, folder: Path, split: str) -> list[tuple[Pat
             raise DataError(f"{' and '.join(missing)}: no such file; {folder} holds {present}")
         return [(source, target)]
     if "*" in split or "?" in split:
-        found = sorted(folder / name for name in glob.glob(split, root_dir=folder))
+        found = sorted(folder / name for name in glob.glob(split, root_dir=folder, recursive=True))
         if not found:
             raise DataError(f"{path}: no file has such a name")
         return [(file,) for file in found]

@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from training.checkpoints import (
     Checkpoint,
@@ -28,7 +29,7 @@ _FREE = {
     *("gradient_accumulation_steps", "mixed_precision", "attention", "compile", "gradient_checkpointing"),
     *("num_beams", "length_penalty", "max_length_offset", "decode_batch_tokens", "bleu_tokenize", "bleu_lowercase"),
 }
-# What a validation's BLEU depends on.
+# What validations depend on, and their BLEU.
 _OF_BLEU = ("num_beams", "length_penalty", "max_length_offset", "bleu_tokenize", "bleu_lowercase")
 _DAMAGED = ".damaged"
 
@@ -81,17 +82,23 @@ def check_recipe(recipe: Recipe, output: Path) -> None:
         )
 
 
+def choices_of_validations(recipe: Recipe) -> dict[str, Any]:
+    """What of a recipe decides whether its validations can be compared with another's."""
+    choices = recipe.as_dict()
+    return {key: choices[key] for key in ("validation", *(_OF_BLEU if recipe.output.best_metric == "bleu" else ()))}
+
+
 def why_validations_begin_anew(recipe: Recipe, output: Path, progress: Progress) -> str | None:
     """Why the validations of a run that is gone on with cannot be compared with those to come, in words; None where
     they can."""
     if not progress.validations:
         return None
-    before, now, metric = read_recipe(output / RECIPE).as_dict(), recipe.as_dict(), recipe.output.best_metric
-    keys = ["validation", *(_OF_BLEU if metric == "bleu" else ())]
-    changes = [f"{key} was {before[key]!r} and is now {now[key]!r}" for key in keys if before[key] != now[key]]
+    # Not the folder's recipe: a sitting that ended before its first checkpoint has left its own there.
+    before, now = progress.validated_by, choices_of_validations(recipe)
+    changes = [f"{key} was {before[key]!r} and is now {now[key]!r}" for key in now if before.get(key) != now[key]]
     if changes:
         return "; ".join(changes)
-    (best,) = progress.best(metric, 1)
+    (best,) = progress.best(recipe.output.best_metric, 1)
     if recipe.output.keep_best and best not in [model.updates for model in checkpoints_in(best_folder(output))]:
         return f"the model of update {best:,}, the best so far, was not kept"
     return None

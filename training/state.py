@@ -42,6 +42,8 @@ class Progress:
     """What tells the training pairs from others: a checksum of their lengths; empty for data that is streamed."""
     validations: list[dict[str, float]] = field(default_factory=list)
     """Each validation: updates, perplexity and, where asked for, bleu."""
+    validated_by: dict[str, Any] = field(default_factory=dict)
+    """The recipe's choices that those validations depend on."""
 
     def best(self, metric: str, count: int) -> list[int]:
         """The updates of the `count` best validations, best first; of equals the earlier."""

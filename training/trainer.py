@@ -17,7 +17,10 @@ from training.loop import NonFiniteLossError
 
 
 class Examples(torch.utils.data.Dataset):
-    """Tokenised pairs one by one, as Trainer takes them: input_ids and labels, lists of ids."""
+    """Tokenised pairs one by one, as Trainer takes them: input_ids and labels, lists of ids.
+
+    The index None gives a pair that no loss counts.
+    """
 
     def __init__(self, pairs: TokenizedPairs) -> None:
         self.pairs = pairs
@@ -27,7 +30,9 @@ class Examples(torch.utils.data.Dataset):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, index: int) -> dict[str, list[int]]:
+    def __getitem__(self, index: int | None) -> dict[str, list[int]]:
+        if index is None:
+            return {"input_ids": self[0]["input_ids"][-1:], "labels": [IGNORED_LABEL]}
         batch = self.pairs.batch(np.array([index]), pad_token_id=0)  # of one pair, so without padding
         return {name: batch[name][0].tolist() for name in ("input_ids", "labels")}
 
@@ -36,20 +41,29 @@ class LengthGroups(LengthGroupedSampler):
     """Indices grouped by length and shuffled by seed and epoch alone, so that every process draws the same ones, and a
     run that goes on does too.
 
+    An epoch ends with as many None as make its last batches whole: Accelerate would fill them up with pairs from the
+    epoch's start, which would then be learned from twice.
+
     Args:
         size: sentence pairs of a whole update, so that updates don't depend on how they are divided into parts.
+        share: sentence pairs that all processes together take at a time.
         lengths: of each pair.
         seed: of the run.
         epoch: says which epoch it is.
     """
 
-    def __init__(self, size: int, lengths: list[int], seed: int, epoch: Callable[[], int]) -> None:
+    def __init__(self, size: int, share: int, lengths: list[int], seed: int, epoch: Callable[[], int]) -> None:
         super().__init__(size, lengths=lengths)
-        self.seed, self.epoch = seed, epoch
+        self.filling, self.seed, self.epoch = -len(lengths) % share, seed, epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths) + self.filling
 
     def __iter__(self) -> Any:
         generator = torch.Generator().manual_seed(self.seed + self.epoch())
-        return iter(get_length_grouped_indices(self.lengths, self.batch_size, generator=generator))
+        return iter(
+            get_length_grouped_indices(self.lengths, self.batch_size, generator=generator) + [None] * self.filling
+        )
 
 
 class TranslationTrainer(Seq2SeqTrainer):
@@ -79,8 +93,10 @@ class TranslationTrainer(Seq2SeqTrainer):
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
         arguments = self.args
+        share = arguments.train_batch_size * arguments.world_size
         return LengthGroups(
-            arguments.train_batch_size * arguments.gradient_accumulation_steps * arguments.world_size,
+            share * arguments.gradient_accumulation_steps,
+            share if arguments.world_size > 1 else 1,
             self.train_dataset.lengths,
             arguments.seed if arguments.data_seed is None else arguments.data_seed,
             epoch=lambda: int(self.state.epoch or 0),

@@ -30,6 +30,7 @@ from training.data import tokenize_pairs
 from training.evaluation import bleu
 from training.finetune import FinetuningArguments, finetune, main, read_settings
 from training.loop import NonFiniteLossError
+from training.output import OutputError
 from training.recipe import RecipeError, TrainingError
 from training.trainer import Examples, LengthGroups, Scores, TranslationTrainer
 
@@ -219,14 +220,14 @@ def test_a_loss_that_is_no_number_stops_the_run(tokenizer, pairs, tmp_path):
 def test_the_order_is_of_seed_and_epoch_alone():
     lengths = [length % 37 + 1 for length in range(500)]
     epoch = 0
-    groups = LengthGroups(10, lengths, seed=5, epoch=lambda: epoch)
+    groups = LengthGroups(10, 5, lengths, seed=5, epoch=lambda: epoch)
     torch.manual_seed(1)
     first = list(groups)
     torch.manual_seed(2)
     assert list(groups) == first and sorted(first) == list(range(500))
     epoch = 1
     assert list(groups) != first
-    assert list(LengthGroups(10, lengths, seed=6, epoch=lambda: 0)) != first
+    assert list(LengthGroups(10, 5, lengths, seed=6, epoch=lambda: 0)) != first
     padded = sum(max(lengths[i] for i in first[k : k + 10]) * 10 for k in range(0, 500, 10))
     assert sum(lengths) / padded > 0.9
     assert {len(set(part)) for part in (first[:10], first[250:260])} == {10}
@@ -339,11 +340,12 @@ def test_two_processes_train_and_score_as_one(saved, text_folder, tmp_path):
     arguments += ["--eval_strategy", "no", "--save_strategy", "no", "--disable_tqdm", "true", "--logging_steps", "1"]
     # 40 validation pairs in batches of 12 do not share out evenly: what fills up the last batch must not count.
     arguments += ["--per_device_eval_batch_size", "12", "--per_device_train_batch_size"]
-    here = ["6", "--output_dir", str(tmp_path / "two")]
+    # Nor must what fills up an epoch's last update, the third, of 600 pairs by 220.
+    here = ["110", "--output_dir", str(tmp_path / "two")]
     two = in_two_processes(lambda: main([*map(str, arguments), *here]), tmp_path)
     assert two.returncode == 0, two.stderr
     assert two.stdout.count("eval: BLEU") == 1
-    main([*map(str, arguments), "12", "--output_dir", str(tmp_path / "one")])
+    main([*map(str, arguments), "220", "--output_dir", str(tmp_path / "one")])
     results, states = (
         [json.loads((tmp_path / run / file).read_text()) for run in ("one", "two")]
         for file in ("all_results.json", "trainer_state.json")
@@ -368,6 +370,8 @@ def test_two_processes_train_and_score_as_one(saved, text_folder, tmp_path):
         (["--learning_rate", "fast"], "argument --learning_rate/--learning-rate: invalid float value: 'fast'"),
         (["--label_smoothing_factor", "1"], "label_smoothing_factor: is 1.0; give one from 0 to below 1"),
         (["--gradient_accumulation_steps", "0"], "gradient_accumulation_steps: is 0; give 1 or more"),
+        (["--learning_rate", "-1"], "learning_rate: is -1.0; give 0 or more"),
+        (["--output_dir", ""], "output_dir: is empty; name a folder"),
         (["--output_dir", "/dev/null/x"], "output_dir: /dev/null is a file; name a folder"),
         (["--metric_for_best_model", "chrf"], "metric_for_best_model: is chrf; give loss or perplexity or bleu"),
         (["--train", "other"], "other.en and "),
@@ -377,7 +381,7 @@ def test_two_processes_train_and_score_as_one(saved, text_folder, tmp_path):
         (["--eval_strategy", "often"], "often"),
         (["--load_best_model_at_end", "true"], "no best model without validation pairs"),
         (["--resume_from_checkpoint", "nowhere"], "resume_from_checkpoint: nowhere is no checkpoint"),
-        (["--resume_from_checkpoint", "true"], "resume_from_checkpoint: No valid checkpoint found"),
+        (["--resume_from_checkpoint", "true"], "run holds no checkpoint to go on from"),
         (["--streaming", "true"], "streaming: fine-tuning takes one source as a whole"),
         (["--bleu_tokenize", "mars"], "bleu_tokenize: mars does not work here"),
         (["nowhere.yaml"], "nowhere.yaml: not readable as YAML"),
@@ -393,7 +397,7 @@ def test_errors_are_one_line_and_nothing_is_written(saved, text_folder, tmp_path
     assert caught.value.code == 2
     shown = capsys.readouterr().err.splitlines()
     assert shown[-1].startswith("error: ") and message in shown[-1]
-    assert not list(tmp_path.rglob("*.safetensors"))
+    assert not list(tmp_path.rglob("*.safetensors")) and not (tmp_path / "run" / "run.json").exists()
 
 
 def test_pairs_too_long_are_cut_as_the_recipe_says(tokenizer):
@@ -440,6 +444,9 @@ def test_models_that_cannot_be_fine_tuned(saved, text_folder, tokenizer, tmp_pat
 def test_another_run_is_not_overwritten(saved, text_folder, tmp_path):
     with pytest.raises(Exception, match="holds another run .*config.json.*--resume_from_checkpoint true"):
         finetune(*settings_of(saved, text_folder, saved), show=False)
+    (tmp_path / "recipe.yaml").touch()
+    with pytest.raises(OutputError, match="holds a run of training.train; name another folder"):
+        finetune(*settings_of(saved, text_folder, tmp_path), show=False)
 
 
 def test_settings_of_a_file(tmp_path):
@@ -460,14 +467,23 @@ def test_settings_of_a_file(tmp_path):
 def test_less_is_better_of_all_but_bleu():
     for metric, greater in (("perplexity", False), ("eval_loss", False), ("bleu", True), (None, True)):
         assert FinetuningArguments(metric_for_best_model=metric).greater_is_better is greater
+        plateau = FinetuningArguments(metric_for_best_model=metric, lr_scheduler_type="reduce_lr_on_plateau")
+        assert plateau.lr_scheduler_kwargs == {"mode": "max" if greater else "min"}
     assert FinetuningArguments(metric_for_best_model="loss", greater_is_better=True).greater_is_better
+
+
+def test_folders_may_begin_with_a_tilde(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    arguments = ["--model=~/m", "--data=d", "--source_language=en", "--target_language=de"]
+    assert read_settings(arguments)[0].model == f"{tmp_path}/m"
 
 
 def test_words_that_yaml_reads_otherwise(tmp_path):
     path = tmp_path / "settings.yaml"
-    path.write_text("model: a\ndata: b\nsource_language: no\ntarget_language: de\neval_strategy: no\n")
+    path.write_text("model: a\ndata: b\nsource_language: no\ntarget_language: de\neval_strategy: no\nreport_to: no\n")
     _, data, arguments = read_settings([str(path), "--resume_from_checkpoint", "false"])
     assert (data.source_language, arguments.eval_strategy, arguments.resume_from_checkpoint) == ("no", "no", None)
+    assert arguments.report_to == []
     path.write_text("model: a\nmodel: b\n")
     with pytest.raises(RecipeError, match="line 2 gives the key 'model' a second time"):
         read_settings([str(path)])

@@ -69,6 +69,14 @@ def test_several_files_are_one_split(tmp_path):
         read_pairs(recipe(tmp_path), "valid-*.parquet")
 
 
+def test_a_pattern_reaches_every_folder_below(tmp_path):
+    for number, place in enumerate((tmp_path, tmp_path / "b", tmp_path / "b" / "c")):
+        place.mkdir(exist_ok=True)
+        datasets.Dataset.from_list(ROWS[number * 4 : number * 4 + 4]).to_parquet(place / "part.parquet")
+    found = read_pairs(recipe(tmp_path), "**/*.parquet").to_list()
+    assert sorted(map(str, found)) == sorted(map(str, ROWS[:12]))
+
+
 def test_a_column_of_parquet_may_be_a_dictionary_or_of_views(tmp_path):
     columns = {"en": pa.array(["a", "b"]).dictionary_encode(), "de": pa.array(["c", None], pa.string_view())}
     pq.write_table(pa.table(columns), tmp_path / "a.parquet")
