@@ -1,7 +1,7 @@
 """A folder on the Hub: what an upload would change there, and the upload itself, in one commit or not at all.
 
-Files that somebody else put into the repository stay; files of ours that the folder has no longer are removed. Which
-are ours is known from the `manifest.json` that every upload carries.
+Files that somebody else put into the repository stay, and those of ours that somebody has changed; files of ours that
+the folder has no longer are removed. Which are ours is known from the `manifest.json` that every upload carries.
 """
 
 import contextlib
@@ -65,7 +65,7 @@ class Remote:
     files: dict[str, RepoFile] = field(default_factory=dict)
     """The files of that commit by their paths."""
     ours: frozenset[str] = frozenset()
-    """Those of them that an upload of ours put there."""
+    """Those of them that an upload of ours put there, as far as they are still as they were then."""
     tags: dict[str, str] = field(default_factory=dict)
     """For each tag its commit."""
 
@@ -207,18 +207,34 @@ def read_remote(api: HfApi, repo: str, branch: str = MAIN) -> Remote:
         commit = heads.get(branch) or heads.get(MAIN)
         tree = api.list_repo_tree(repo, recursive=True, revision=commit) if commit else ()
         files = {entry.path: entry for entry in tree if isinstance(entry, RepoFile)}
-        ours = _files_of_manifest(api, repo, commit) if MANIFEST in files else frozenset()
+        ours = _files_of_manifest(api, repo, commit, files) if MANIFEST in files else frozenset()
     return Remote(repo, branch, True, private, branch in heads, commit, files, ours, tags)
 
 
-def _files_of_manifest(api: HfApi, repo: str, commit: str | None) -> frozenset[str]:
-    """The paths that a manifest on the Hub names, itself among them; none where it is no manifest of ours."""
+def _files_of_manifest(api: HfApi, repo: str, commit: str | None, files: dict[str, RepoFile]) -> frozenset[str]:
+    """Those of a repository's files that are still as its manifest says, and the manifest; none where it isn't of the
+    form that ours have."""
     with tempfile.TemporaryDirectory() as cache:
         text = Path(api.hf_hub_download(repo, MANIFEST, revision=commit, cache_dir=cache)).read_bytes()
     try:
-        return frozenset((*json.loads(text)["files"], MANIFEST))
-    except (ValueError, KeyError, TypeError):
+        written = json.loads(text)["files"]
+        if not all(_is_entry(entry) for entry in written.values()):
+            return frozenset()
+    except (ValueError, KeyError, TypeError, AttributeError):
         return frozenset()
+    return frozenset(path for path in written if path in files and _is_as_written(files[path], written[path])) | {
+        MANIFEST
+    }
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether this is what our manifests have of a file."""
+    return entry.keys() == {"bytes", "sha256"} and re.fullmatch("[0-9a-f]{64}", entry["sha256"]) is not None
+
+
+def _is_as_written(there: RepoFile, entry: dict[str, Any]) -> bool:
+    """Whether a file on the Hub has the size of its entry and, where the Hub tells it without a download, the hash."""
+    return there.size == entry["bytes"] and (there.lfs is None or there.lfs.sha256 == entry["sha256"])
 
 
 def compare(folder: Path, remote: Remote) -> Changes:

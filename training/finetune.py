@@ -127,9 +127,8 @@ class FinetuningArguments(Seq2SeqTrainingArguments):
         self.dataloader_pin_memory &= torch.accelerator.is_available()  # which is for copies to one
         super().__post_init__()
         if self.lr_scheduler_type == SchedulerType.REDUCE_ON_PLATEAU:
-            assert not isinstance(self.lr_scheduler_kwargs, str)  # has been read
-            mode = "max" if self.greater_is_better else "min"
-            self.lr_scheduler_kwargs = {"mode": mode} | (self.lr_scheduler_kwargs or {})
+            given: Any = self.lr_scheduler_kwargs  # type: ignore[has-type]
+            self.lr_scheduler_kwargs = {"mode": "max" if self.greater_is_better else "min"} | (given or {})
 
 
 def check_output_dir(arguments: FinetuningArguments) -> None:

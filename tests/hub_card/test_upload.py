@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from huggingface_hub import HfApi, close_session
+from huggingface_hub.hf_api import BlobLfsInfo
 from huggingface_hub.utils import _http
 
-from hub_card.upload import HubError, check_reference, compare, read_remote, set_timeout, upload
+from hub_card.upload import HubError, _is_as_written, check_reference, compare, read_remote, set_timeout, upload
 from tests.hub_server import HubServer
 from training.checkpoints import MANIFEST
 
@@ -43,11 +44,20 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
     for file in folder.rglob("*") if folder.exists() else ():
         if file.is_file():
             file.unlink()
-    listing = {name: {"bytes": len(content)} for name, content in files.items()}
-    for name, content in (files | {MANIFEST: json.dumps({"files": listing}).encode()}).items():
+    for name, content in (files | {MANIFEST: manifest(files)}).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return folder
+
+
+def manifest(files: dict[str, bytes], **changed: object) -> bytes:
+    """What an upload says of its files; for a test, something else in every entry."""
+    entries = {name: {"bytes": len(content), "sha256": sha256(content)} | changed for name, content in files.items()}
+    return json.dumps({"files": entries}).encode()
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def published(hub: HubServer, revision: str = "main", repo: str = REPO) -> dict[str, bytes]:
@@ -116,18 +126,47 @@ def test_what_somebody_else_put_there_stays_and_is_named(hub, api, folder):
     assert published(hub) == {"config.json": b"{}", "figures/photo.jpg": b"by hand", "notes.txt": b"by hand"}
 
 
-def test_a_manifest_that_is_not_ours_claims_nothing(hub, api, folder):
-    hub.add(REPO, {MANIFEST: b'["a list"]', "notes.txt": b"by hand"})
+NOTES = {"notes.txt": b"by hand"}
+
+
+@pytest.mark.parametrize(
+    "theirs",
+    [
+        b'["a list"]',
+        b'{"files": ["notes.txt"]}',
+        b'{"files": "notes.txt"}',
+        b'{"files": {"notes.txt": "a text"}}',
+        manifest(NOTES, sha256="of another kind"),
+        manifest(NOTES, sha256=7),
+        manifest(NOTES, type="text/plain"),
+    ],
+)
+def test_a_manifest_that_is_not_ours_claims_nothing(theirs, hub, api, folder):
+    hub.add(REPO, NOTES | {MANIFEST: theirs})
     assert read_remote(api, REPO).ours == frozenset()
     send(api, folder)
-    assert published(hub) == FILES | {"notes.txt": b"by hand"}
+    assert published(hub) == FILES | NOTES
+
+
+def test_a_file_of_ours_that_somebody_changed_stays(hub, api, folder):
+    send(api, folder)
+    hub.add(REPO, {"figures/a.png": b"a longer picture"})
+    write(folder, {"config.json": b"{}"})
+    changes = compare(folder, read_remote(api, REPO))
+    assert (changes.removed, changes.foreign) == (["README.md"], ["figures/a.png"])
+    there = read_remote(api, REPO).files["README.md"]
+    entry = {"bytes": there.size, "sha256": sha256(FILES["README.md"])}
+    assert _is_as_written(there, entry)
+    for content in (FILES["README.md"], b"another"):
+        there.lfs = BlobLfsInfo(size=there.size, sha256=sha256(content), pointer_size=130)
+        assert _is_as_written(there, entry) == (content == FILES["README.md"])
 
 
 def test_content_in_large_file_storage_is_compared_by_its_sha256(api, hub, folder):
     send(api, folder)
     remote = read_remote(api, REPO)
     for name, content in FILES.items():
-        pointer = {"size": len(content), "oid": hashlib.sha256(content).hexdigest(), "pointerSize": 130}
+        pointer = {"size": len(content), "oid": sha256(content), "pointerSize": 130}
         remote.files[name] = type(remote.files[name])(path=name, size=len(content), oid="0" * 40, lfs=pointer)
     assert not compare(folder, remote)
     (folder / "config.json").write_bytes(b"[]")
