@@ -75,7 +75,7 @@ def assemble(run: FinishedRun, folder: Path, repo: str, statement: Statement | N
     model, tokenizer = read_model(run.model)
     sentence = _sentence(run)
     with torch.no_grad():
-        generated = model.generate(**tokenizer(sentence, return_tensors="pt"))
+        generated = model.generate(**tokenizer(sentence, return_tensors="pt"), return_dict_in_generate=False)
     example = {"source": sentence, "translation": tokenizer.decode(generated[0], skip_special_tokens=True)}
 
     figures = {ARCHITECTURE: architecture_figure(model.config)}

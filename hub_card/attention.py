@@ -87,6 +87,19 @@ class SentenceAttention:
         )
 
 
+def check_text(sentence: str) -> None:
+    """
+    Passes where `sentence` can be tokenised.
+
+    Raises:
+        ValueError: it has what is no character of a text, as bytes on the command line become that are not UTF-8.
+    """
+    try:
+        sentence.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"The sentence is no text, at its character {error.start + 1}: write it in UTF-8.") from None
+
+
 @torch.no_grad()
 def read_attention(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, sentence: str) -> SentenceAttention:
     """
@@ -97,10 +110,7 @@ def read_attention(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, s
     """
     if not sentence.strip():
         raise ValueError("There is nothing to draw: the sentence is empty.")
-    try:
-        sentence.encode()
-    except UnicodeEncodeError as error:  # of bytes on the command line that are not UTF-8
-        raise ValueError(f"The sentence is no text, at its character {error.start + 1}: write it in UTF-8.") from None
+    check_text(sentence)
     # Whatever the sentence says, it is text: "</s>" in it is four characters.
     source = tokenizer(sentence, return_tensors="pt", split_special_tokens=True).to(model.device)
     length = source["input_ids"].shape[1]
@@ -110,7 +120,7 @@ def read_attention(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, s
     implementation, training = model.config._attn_implementation, model.training
     model.eval()
     try:
-        translation = model.generate(**source)
+        translation = model.generate(**source, return_dict_in_generate=False)
         # One pass over the finished translation gives the weights of every step; only eager attention returns them.
         model.set_attn_implementation("eager")
         outputs = model(**source, decoder_input_ids=translation[:, :-1], output_attentions=True)

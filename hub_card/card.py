@@ -18,6 +18,7 @@ from transformers import GenerationConfig
 
 from hub_card.card_words import (
     Statement,
+    as_code,
     data_link,
     data_name,
     describe_architecture,
@@ -25,20 +26,22 @@ from hub_card.card_words import (
     describe_limits,
     describe_search,
     describe_training,
+    escape,
     is_on_the_hub,
     language_code,
     language_name,
     model_link,
     public_name,
     public_settings,
+    readable,
 )
 from hub_card.evaluation_results import Score, model_index
 from hub_card.published_scores import differences, find_published_score
-from hub_card.run import FinishedRun, read_run
+from hub_card.run import FinishedRun, RunError, read_run
 from hub_card.samples import Sample, pick_samples
-from modeling_vanilla_transformer import VanillaTransformerConfig
 from training.costs import build_without_memory, count_parameters
 from training.files import print_text, write_whole
+from training.loading import saved_configuration
 from training.options import Parser
 from training.recipe import TrainingError
 
@@ -58,9 +61,12 @@ def render(run: FinishedRun, repo: str, figures: Collection[str] = (), statement
         repo: the model's name on the Hub, owner/name.
         figures: those of `FIGURES` that lie beside the card.
         statement: what the publisher states.
+
+    Raises:
+        TrainingError: the model's settings cannot be read.
     """
     statement = statement or Statement()
-    config = VanillaTransformerConfig.from_pretrained(run.model)
+    config, search = saved_configuration(run.model), _search_of(run)
     codes = run.data.source_language, run.data.target_language
     bare_codes = dict.fromkeys(map(language_code, codes))
     languages = language_name(codes[0]), language_name(codes[1])
@@ -69,7 +75,7 @@ def render(run: FinishedRun, repo: str, figures: Collection[str] = (), statement
     example = min(samples or worst, key=lambda sample: len(sample.source), default=None)
     published = find_published_score(run.recipe) if run.recipe and scores else None
     name = repo.rpartition("/")[2]
-    datasets = [part.data for part in run.data.training_sources() if is_on_the_hub(part.data)]
+    datasets = [part.data for part in run.data.training_sources() if is_on_the_hub(part.data, run)]
     metadata = ModelCardData(
         # The Hub refuses a card with a language that has no such code.
         language=[code for code in bare_codes if re.fullmatch("[a-z]{2,3}", code)] or None,
@@ -79,7 +85,7 @@ def render(run: FinishedRun, repo: str, figures: Collection[str] = (), statement
         tags=["translation", "vanilla_transformer", "attention-is-all-you-need"],
         datasets=[statement.dataset] if statement.dataset else list(dict.fromkeys(datasets)) or None,
         metrics=["bleu", "chrf"] if scores else None,
-        base_model=run.base_model if run.base_model and is_on_the_hub(run.base_model) else None,
+        base_model=run.base_model if run.base_model and is_on_the_hub(run.base_model, run) else None,
         model_name=name,
         eval_results=model_index(scores, languages) if scores else None,
         widget=[{"text": sample.source} for sample in samples if len(sample.source) <= _LONGEST] or None,
@@ -93,12 +99,12 @@ def render(run: FinishedRun, repo: str, figures: Collection[str] = (), statement
         codes=codes,
         config=config,
         parameters=count_parameters(build_without_memory(config)).total,
-        base_model=run.base_model and model_link(run.base_model),
+        base_model=run.base_model and model_link(run.base_model, run),
         data_link=data_link(run, statement),
         data=describe_data(run, statement),
         license=statement.license,
         authors=statement.authors,
-        search=describe_search(GenerationConfig.from_pretrained(run.model).to_dict()),
+        search=describe_search(search.to_dict()),
         scores=scores,
         test_set=_describe_test_set(run, statement),
         decoding=run.scores and describe_search(run.scores),
@@ -107,7 +113,7 @@ def render(run: FinishedRun, repo: str, figures: Collection[str] = (), statement
         example=json.dumps(
             example.source if example else f"Write a sentence in {languages[0]} here.", ensure_ascii=False
         ),
-        translation=_readable(example.hypothesis) if example else None,
+        translation=readable(example.hypothesis) if example else None,
         samples=[_escaped(sample) for sample in samples],
         worst=[_escaped(sample) for sample in worst],
         architecture=describe_architecture(config),
@@ -121,6 +127,16 @@ def render(run: FinishedRun, repo: str, figures: Collection[str] = (), statement
         pictures={"architecture": ARCHITECTURE, "curves": CURVES, "attention": ATTENTION},
     )
     return re.sub(r"\n{3,}", "\n\n", str(card))
+
+
+def _search_of(run: FinishedRun) -> GenerationConfig:
+    """The search of the run's model."""
+    try:
+        return GenerationConfig.from_pretrained(run.model)
+    except (OSError, ValueError, TypeError) as error:  # of which transformers says that the Hub has no such model
+        file = run.model / "generation_config.json"
+        what = "cannot be read" if file.is_file() else "is missing"
+        raise RunError(f"{file} {what}; bring it back from a copy") from error
 
 
 def scores_of(run: FinishedRun, statement: Statement | None = None) -> list[Score]:
@@ -138,7 +154,7 @@ def scores_of(run: FinishedRun, statement: Statement | None = None) -> list[Scor
             metric=metric,
             value=value,
             signature=signature,
-            dataset=statement.dataset or public_name(run.data.data),
+            dataset=statement.dataset or public_name(run.data.data, run),
             dataset_name=data_name(run, statement),
             config=run.data.data_config,
             split=Path(found["test"]).name,
@@ -153,7 +169,7 @@ def _describe_test_set(run: FinishedRun, statement: Statement) -> str:
     if run.scores is None:
         return ""
     name = Path(run.scores["test"]).name
-    return f"the {run.scores['sentences']:,} sentences of `{name}` from {data_name(run, statement)}"
+    return f"the {run.scores['sentences']:,} sentences of {as_code(name)} from {escape(data_name(run, statement))}"
 
 
 def _escaped(sample: Sample) -> Sample:
@@ -167,14 +183,8 @@ def _escaped(sample: Sample) -> Sample:
 
 def _escape(text: str) -> str:
     """The beginning of a text as Markdown that shows it as it is, in a table too."""
-    line = " ".join(_readable(text).split())
-    shown = line if len(line) <= _LONGEST else line[:_LONGEST] + " …"
-    return re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", shown) or "(nothing)"
-
-
-def _readable(text: str) -> str:
-    """Text with blanks for control characters, line ends among them."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text)
+    line = " ".join(readable(text).split())
+    return escape(line if len(line) <= _LONGEST else line[:_LONGEST] + " …") or "(nothing)"
 
 
 def add_statement(parser: argparse.ArgumentParser) -> None:

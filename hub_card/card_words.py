@@ -1,6 +1,7 @@
 """What the model card says of a run, in words: languages, data, architecture, training, search, limits."""
 
 import copy
+import os.path
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,16 +49,30 @@ def language_name(language: str) -> str:
     return LANGUAGES.get(language_code(language), "").title() or language
 
 
-def is_on_the_hub(name: str) -> bool:
-    """Whether a name, of data or of a model, is one of the Hub: it is no folder, and no folder's path."""
-    path = Path(name).expanduser()
-    is_path = name.startswith((".", "~")) or path.is_absolute() or path.exists()
-    return name != EMBEDDED and name.count("/") <= 1 and not is_path
+def is_on_the_hub(name: str, run: FinishedRun, statement: Statement | None = None) -> bool:
+    """Whether a name, of the run's data or model, is one of the Hub: stated, or read from there by the run.
+
+    Where a run recorded nothing of that, a name with its owner is taken for one unless something is called so here, in
+    the run's folder or in one around it: rather no link than one to what is somebody else's, or nobody's.
+    """
+    if statement and name == statement.dataset:
+        return True
+    if name == EMBEDDED or name.startswith((".", "~")) or Path(name).is_absolute() or name.count("/") > 1:
+        return False
+    if "hub_names" in run.record:
+        return name in run.record["hub_names"]
+    folder = run.folder.resolve()
+    return "/" in name and not any((place / name).exists() for place in (Path(), folder, *folder.parents))
 
 
-def public_name(name: str) -> str:
+def public_name(name: str, run: FinishedRun) -> str:
     """A name on the Hub as it is; of a folder its last part, as the way there is nobody's business."""
-    return name if name == EMBEDDED or is_on_the_hub(name) else Path(name).expanduser().name
+    return name if name == EMBEDDED or is_on_the_hub(name, run) else _last_part(name)
+
+
+def _last_part(path: str) -> str:
+    """The name of what a path leads to, also of one that ends in a point or two."""
+    return os.path.basename(os.path.abspath(os.path.expanduser(path))) or "/"
 
 
 def public_settings(run: FinishedRun) -> str:
@@ -65,19 +80,34 @@ def public_settings(run: FinishedRun) -> str:
     shown = copy.deepcopy({key: value for key, value in run.settings.items() if key not in _OF_THE_MACHINE})
     for key in ("data", "model", "tokenizer"):
         if shown.get(key):
-            shown[key] = public_name(shown[key])
+            shown[key] = public_name(shown[key], run)
     for source in shown["sources"] or ():
-        source["data"] = source["data"] and public_name(source["data"])
+        source["data"] = source["data"] and public_name(source["data"], run)
     for settings in (shown, *(shown["sources"] or ())):
         for key in _SPLITS & settings.keys():
             if Path(settings[key] or "").expanduser().is_absolute():
-                settings[key] = public_name(settings[key])
+                settings[key] = _last_part(settings[key])
     return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True).rstrip()
 
 
-def model_link(name: str) -> str:
-    """A model's name for a reader, with a link where it is on the Hub."""
-    return f"[{name}](https://huggingface.co/{name})" if is_on_the_hub(name) else f"`{public_name(name)}`"
+def model_link(name: str, run: FinishedRun) -> str:
+    """A model's name as Markdown, with a link where it is on the Hub."""
+    return f"[{name}](https://huggingface.co/{name})" if is_on_the_hub(name, run) else as_code(public_name(name, run))
+
+
+def escape(text: str) -> str:
+    """Text as Markdown that shows it as it is, in one line, in a table too."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~$&])", r"\\\1", " ".join(readable(text).split()))
+
+
+def as_code(name: str) -> str:
+    """A name as Markdown, like code where nothing in it is in the way."""
+    return escape(name) if re.search(r"[`|\s]", name) else f"`{name}`"
+
+
+def readable(text: str) -> str:
+    """Text with blanks for control characters, line ends among them."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", " ", text)
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -86,15 +116,20 @@ def model_link(name: str) -> str:
 
 def data_name(run: FinishedRun, statement: Statement) -> str:
     """What the data are called that the test set is of, for a reader."""
-    return statement.data_name or _source_name(statement.dataset or run.data.data)
+    return statement.data_name or _source_name(statement.dataset or run.data.data, run, statement)
 
 
 def data_link(run: FinishedRun, statement: Statement) -> str:
-    """What the training data are called, of all sources, with a link for those on the Hub."""
+    """What the training data are called, of all sources, as Markdown with a link for those on the Hub."""
+
+    def linked(text: str, source: str) -> str:
+        at = f"https://huggingface.co/datasets/{source}"
+        return f"[{escape(text)}]({at})" if is_on_the_hub(source, run, statement) else escape(text)
+
     sources = _sources(run, statement)
     if statement.data_name:
-        return _linked(statement.data_name, sources[0]) if len(sources) == 1 else statement.data_name
-    return _listed([_linked(_source_name(source), source) for source in sources])
+        return linked(statement.data_name, sources[0]) if len(sources) == 1 else escape(statement.data_name)
+    return _listed([linked(_source_name(source, run, statement), source) for source in sources])
 
 
 def _sources(run: FinishedRun, statement: Statement) -> list[str]:
@@ -102,14 +137,10 @@ def _sources(run: FinishedRun, statement: Statement) -> list[str]:
     return [statement.dataset] if statement.dataset else list(dict.fromkeys(parts))
 
 
-def _source_name(source: str) -> str:
+def _source_name(source: str, run: FinishedRun, statement: Statement) -> str:
     if source == EMBEDDED:
         return "the embedded corpus of vanilla-transformer"
-    return source if is_on_the_hub(source) else f"data from a folder named {public_name(source)}"
-
-
-def _linked(text: str, source: str) -> str:
-    return f"[{text}](https://huggingface.co/datasets/{source})" if is_on_the_hub(source) else text
+    return source if is_on_the_hub(source, run, statement) else f"data from a folder named {_last_part(source)}"
 
 
 def describe_data(run: FinishedRun, statement: Statement) -> list[str]:
@@ -131,7 +162,7 @@ def describe_data(run: FinishedRun, statement: Statement) -> list[str]:
         licence = statement.data_license
     elif sources == [EMBEDDED]:
         licence = "Apache-2.0, as all of vanilla-transformer"
-    elif all(map(is_on_the_hub, sources)):
+    elif all(is_on_the_hub(source, run, statement) for source in sources):
         licence = "not stated by the publisher; see the page of the data on the Hub"
     else:
         licence = "not stated by the publisher"
@@ -144,14 +175,14 @@ def describe_data(run: FinishedRun, statement: Statement) -> list[str]:
 
 def describe_architecture(config: VanillaTransformerConfig) -> dict[str, str]:
     """The sizes of the model, by the paper's names for them."""
-    d_k = config.d_k or config.d_model // config.encoder_attention_heads
-    d_v = config.d_v or config.d_model // config.encoder_attention_heads
+    encoder_heads, decoder_heads = config.encoder_attention_heads, config.decoder_attention_heads
+    encoder_sizes, decoder_sizes = ("{}, {}".format(*config.head_sizes(h)) for h in (encoder_heads, decoder_heads))
     return {
         "layers N": f"{config.encoder_layers} in the encoder, {config.decoder_layers} in the decoder",
         "d_model": str(config.d_model),
         "d_ff": _both(config.encoder_ffn_dim, config.decoder_ffn_dim),
-        "heads h": _both(config.encoder_attention_heads, config.decoder_attention_heads),
-        "d_k, d_v": f"{d_k}, {d_v}",
+        "heads h": _both(encoder_heads, decoder_heads),
+        "d_k, d_v": _both(encoder_sizes, decoder_sizes),
         "positions": config.position_embedding_type,
         "activation": config.activation_function,
         "vocabulary": f"{config.vocab_size:,} byte-pair tokens for both languages",
@@ -159,8 +190,9 @@ def describe_architecture(config: VanillaTransformerConfig) -> dict[str, str]:
     }
 
 
-def _both(encoder: int, decoder: int) -> str:
-    return f"{encoder:,}" if encoder == decoder else f"{encoder:,} in the encoder, {decoder:,} in the decoder"
+def _both(encoder: int | str, decoder: int | str) -> str:
+    sizes = [size if isinstance(size, str) else f"{size:,}" for size in (encoder, decoder)]
+    return sizes[0] if encoder == decoder else f"{sizes[0]} in the encoder, {sizes[1]} in the decoder"
 
 
 def describe_training(run: FinishedRun, config: VanillaTransformerConfig) -> dict[str, str]:

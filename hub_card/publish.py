@@ -25,6 +25,7 @@ from hub_card.upload import (
     Changes,
     HubError,
     Remote,
+    check_card,
     check_reference,
     check_upload,
     compare,
@@ -64,6 +65,7 @@ def publish(options: argparse.Namespace, api: HfApi) -> str:
     with tempfile.TemporaryDirectory() as temporary:
         folder = assemble(run, Path(temporary, repo.rpartition("/")[2]), repo, statement_of(options))
         verify(folder)
+        check_card(api, folder)
         changes = compare(folder, remote)
         print(describe(folder, remote, changes, options.private))
         if options.dry_run:

@@ -14,9 +14,20 @@ from training.finetune import SETTINGS
 from training.metrics import NAMES
 from training.output import METRICS, MODEL, RECIPE, TEST_HYPOTHESES, TEST_SCORES
 from training.recipe import DataRecipe, Recipe, TrainingError, make_recipe, read_recipe
-from training.record import read_record
+from training.record import RECORD, read_record
 from training.score_output import LOG
 
+# What a card tells of a run's record where it is there, and of each of its sittings.
+_OF_A_RECORD: dict[str, Any] = {"sittings": list, "training_pairs": dict, "hub_names": list}
+_OF_A_RECORD |= {"seconds": int | float, "checkpoints_averaged": int}
+_OF_A_SITTING: dict[str, Any] = {
+    "started": str,
+    "device_type": str,
+    "devices": dict,
+    "machines": int,
+    "processes": int,
+}
+_OF_A_SITTING |= {"cores": int, "mixed_precision": str, "versions": dict}
 _OF_A_TRAINER = "all_results.json"  # which Trainer writes as the last of all
 
 
@@ -111,7 +122,7 @@ def _why_no_run(folder: Path) -> str:
 
 def _read_trained(folder: Path, data: str | None) -> FinishedRun:
     recipe = read_recipe(folder / RECIPE, {} if data is None else {"data": data})
-    record, scores = read_record(folder), _read_json(folder / TEST_SCORES)
+    record, scores = _read_record(folder), _read_json(folder / TEST_SCORES)
     metrics = read_metrics(folder) if (folder / METRICS).is_file() else []
     updates = max((line["update"] for line in metrics), default=0)
     # A run that went on after its end still holds what it had then.
@@ -140,12 +151,13 @@ def _read_trained(folder: Path, data: str | None) -> FinishedRun:
 
 
 def _read_finetuned(folder: Path, data: str | None) -> FinishedRun:
-    record, results = read_record(folder), _read_json(folder / _OF_A_TRAINER)
+    record, results = _read_record(folder), _read_json(folder / _OF_A_TRAINER)
     if results is None or "finished" not in record:
         raise RunError(
             f"{folder}: the fine-tuning has not finished; go on with it: python -m training.finetune "
             f"{folder / SETTINGS} --resume_from_checkpoint true"
         )
+    _check_record(folder, record, {"updates": int, "epochs": int | float})
     try:
         settings = dict(yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8")))
         kept = {key: settings[key] for key in DataRecipe.__dataclass_fields__}
@@ -167,6 +179,29 @@ def _read_finetuned(folder: Path, data: str | None) -> FinishedRun:
         scores=_read_json(folder / TEST_SCORES) if recipe.data.test else None,
         record=record,
     )
+
+
+def _read_record(folder: Path) -> dict[str, Any]:
+    """The run's record; an empty one where there is none.
+
+    Raises:
+        RunError: something in it is missing, or of another kind.
+    """
+    record = read_record(folder)
+    _check_record(folder, record, {key: kind for key, kind in _OF_A_RECORD.items() if key in record})
+    for sitting in record.get("sittings", []):
+        _check_record(folder, sitting, _OF_A_SITTING)
+        _check_record(folder, sitting["versions"], dict.fromkeys(("python", "torch", "transformers"), str))
+    if pairs := record.get("training_pairs"):
+        _check_record(folder, pairs, dict.fromkeys(("kept", *pairs, *(["read"] if len(pairs) > 1 else [])), int))
+    return record
+
+
+def _check_record(folder: Path, part: Any, kinds: dict[str, Any]) -> None:
+    """Pass where a part of a run's record has these keys, with values of these kinds."""
+    for key, kind in kinds.items():
+        if not isinstance(part, dict) or not isinstance(part.get(key), kind):
+            raise RunError(f"{folder / RECORD}: {key} is missing or of another kind; bring the file back from a copy")
 
 
 def _read_test(run: FinishedRun) -> TestSet:

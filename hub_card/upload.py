@@ -186,6 +186,25 @@ def check_reference(option: str, name: str) -> None:
         raise HubError(f"{option} {name}: no name for it; give letters, digits, points, hyphens and underscores")
 
 
+def check_card(api: HfApi, folder: Path) -> None:
+    """Pass where the Hub takes the metadata of a folder's card, or cannot be asked now; nothing is changed.
+
+    Raises:
+        HubError: it refuses them.
+    """
+    content = (folder / "README.md").read_text(encoding="utf-8")
+    try:  # ModelCard.validate would ask another Hub than this one
+        answer = get_session().post(
+            f"{api.endpoint}/api/validate-yaml", json={"content": content, "repoType": "model"}
+        )
+        if answer.status_code != 400:
+            return
+        said = "; ".join(" ".join(error["message"].split()) for error in answer.json()["errors"])
+    except (*_FAILURES, TypeError):
+        return
+    raise HubError(f"the Hub refuses the metadata of the card, README.md: {said}; see --license and --dataset")
+
+
 def read_remote(api: HfApi, repo: str, branch: str = MAIN) -> Remote:
     """What the Hub holds now.
 
@@ -318,9 +337,18 @@ def check_upload(folder: Path, remote: Remote, tag: str | None, private: bool) -
     named = remote.tags.get(tag) if tag else None
     if named and (named != remote.commit or not remote.branch_exists or compare(folder, remote)):
         raise HubError(f"--tag {tag}: {remote.repo} has this tag already, for the commit {named[:7]}; give another")
-    if private and remote.private is False:
+    check_private(remote.repo, private, remote.private)
+
+
+def check_private(repo: str, private: bool, is_private: bool | None) -> None:
+    """Pass where no private repository is asked for, or the one that is there, if any, is private.
+
+    Raises:
+        HubError: it is public.
+    """
+    if private and is_private is False:
         raise HubError(
-            f"--private: {remote.repo} exists and is public; make it private in its settings first, or leave this out"
+            f"--private: {repo} exists and is public; make it private in its settings first, or leave this out"
         )
 
 

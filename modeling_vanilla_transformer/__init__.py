@@ -25,10 +25,8 @@ pipelines.PIPELINE_REGISTRY.register_pipeline(
 )
 getattr(pipelines, "REMOVED_TASKS", {}).pop("translation", None)
 
-# ... and what is saved carries its code along, for those who have not installed it.
+# ... and what is saved carries its code along, for those who have not installed it (for models, see their file).
 VanillaTransformerConfig.register_for_auto_class("AutoConfig")
-VanillaTransformerModel.register_for_auto_class("AutoModel")
-VanillaTransformerForConditionalGeneration.register_for_auto_class("AutoModelForSeq2SeqLM")
 VanillaTransformerTokenizer.register_for_auto_class("AutoTokenizer")
 
 __version__ = "0.1.0"

@@ -846,6 +846,11 @@ class VanillaTransformerForConditionalGeneration(
         )
 
 
+# Either brings this code along when it is saved. Said here rather than by the package, since of code from the Hub
+# transformers registers only the class that was asked for, and the other may be saved as well.
+VanillaTransformerModel.register_for_auto_class("AutoModel")
+VanillaTransformerForConditionalGeneration.register_for_auto_class("AutoModelForSeq2SeqLM")
+
 __all__ = [
     "VanillaTransformerForConditionalGeneration",
     "VanillaTransformerModel",

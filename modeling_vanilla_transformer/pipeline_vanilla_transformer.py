@@ -52,7 +52,8 @@ class VanillaTransformerTranslationPipeline(Pipeline):
         A text of blanks alone has empty translations.
 
         Raises:
-            ValueError: an input is no string; scores are wanted without beam search; or what `generate` raises.
+            ValueError: an input is no string, or one that UTF-8 cannot hold; scores are wanted without beam search; or
+                what `generate` raises.
         """
         if isinstance(inputs, str | bytes | Mapping | Dataset) or not isinstance(inputs, Iterable):
             return super().__call__(inputs, **kwargs)
@@ -77,6 +78,13 @@ class VanillaTransformerTranslationPipeline(Pipeline):
                 f"The pipeline translates strings, and {repr(text)[:80]} is of type {type(text).__name__}. Give a "
                 f"string, a list of strings, or of a data set the column that holds the text."
             )
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:  # half a character of UTF-16, as what cannot be decoded may leave it
+            raise ValueError(
+                f"{repr(text)[:80]} is no text at its character {error.start + 1}, which UTF-8 cannot hold. Decode it "
+                f"as what it is encoded in, or replace what is no character."
+            ) from None
         encoded = self.tokenizer(text, truncation=truncation, return_tensors="pt")
         return {**encoded, "is_blank": torch.tensor([not text.strip()])}
 

@@ -35,7 +35,7 @@ from training.loop import NonFiniteLossError
 from training.metrics import NAMES, TOKENISED_BLEU
 from training.output import RECIPE, TEST_HYPOTHESES, TEST_SCORES, OutputError, check_writable
 from training.recipe import DataRecipe, RecipeError, TrainingError, read_yaml
-from training.record import describe_sitting, record_end, record_sitting
+from training.record import describe_sitting, hub_names, record_end, record_sitting
 from training.setup import quiet_libraries
 from training.trainer import Examples, Scores, TranslationTrainer
 
@@ -242,7 +242,8 @@ def finetune(
         # Of this sitting's time alone Trainer knows.
         seconds = {} if resume else {"seconds": round(results["train_runtime"], 3)}
         counts = {"updates": trainer.state.global_step, "epochs": trainer.state.epoch, "training_pairs": train.counts}
-        record_end(Path(str(arguments.output_dir)), **counts, **seconds)
+        names = hub_names(data.data, choice.model)
+        record_end(Path(str(arguments.output_dir)), **counts, **seconds, hub_names=names)
     return results
 
 

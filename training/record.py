@@ -17,6 +17,7 @@ from accelerate.utils import gather_object
 
 from training.files import write_whole
 from training.machine import available_cores, device_name
+from training.reading import EMBEDDED
 from training.recipe import TrainingError
 
 RECORD = "run.json"
@@ -55,6 +56,11 @@ def record_sitting(output: Path, sitting: dict[str, Any], resumed: bool) -> None
     """Start a run's record by its first sitting, or add one; it is unfinished from then on."""
     before = read_record(output).get("sittings", []) if resumed else []
     _write(output, {"sittings": [*before, sitting]})
+
+
+def hub_names(*names: str | None) -> list[str]:
+    """Those of the names, of data and models, that no folder has here and now: what they name is on the Hub."""
+    return sorted({name for name in names if name not in (None, EMBEDDED) and not Path(name).expanduser().exists()})
 
 
 def record_end(output: Path, **values: Any) -> None:

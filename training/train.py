@@ -46,7 +46,7 @@ from training.output import (
     disk_errors,
 )
 from training.recipe import Recipe, RecipeError, TrainingError, recipe_from_command_line
-from training.record import describe_sitting, record_end, record_sitting
+from training.record import describe_sitting, hub_names, record_end, record_sitting
 from training.resume import (
     check_recipe,
     drop_what_came_after,
@@ -235,6 +235,7 @@ def _train(recipe: Recipe, output: Path, accelerator: Accelerator, show: bool) -
             seconds=round(progress.seconds, 3),
             checkpoints_averaged=len(folders),
             training_pairs=pairs.counts if pairs else data.counts,
+            hub_names=hub_names(*(part.data for part in (recipe.data, *recipe.data.training_sources()))),
         )
     return result
 

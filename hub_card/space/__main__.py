@@ -115,10 +115,20 @@ def examples_of(file: Path | None, folder: Path) -> list[str]:
         if not examples:
             raise OptionError(f"--examples {file}: no sentence in it; give one a line")
     else:
-        card = folder / "README.md"
-        widget = ModelCard.load(card).data.get("widget") if card.is_file() else None
-        examples = [example["text"] for example in widget or [] if example.get("text")]
+        examples = _examples_of_card(folder / "README.md")
     return examples[:MOST_EXAMPLES]
+
+
+def _examples_of_card(card: Path) -> list[str]:
+    """The texts of a card's `widget`; none, with a warning, where somebody's card is not as cards are."""
+    try:
+        widget = ModelCard.load(card).data.get("widget") if card.is_file() else None
+        texts = [example.get("text") for example in widget or [] if isinstance(example, dict)]
+    except Exception as error:  # of many kinds: the encoding, the YAML, metadata that are no mapping
+        said = " ".join(str(error).split())
+        print(f"{card}: no examples are read from it, as its metadata cannot be ({said})", file=sys.stderr)
+        return []
+    return [text for text in texts if text and isinstance(text, str)]
 
 
 def make_parser() -> Parser:
@@ -131,7 +141,7 @@ def make_parser() -> Parser:
     add("model", metavar="MODEL", help="the folder of a model, or its name on the Hub")
     add("--revision", help="a branch, tag or commit of the model on the Hub (default: main)")
     add("--examples", type=Path, metavar="FILE", help="sentences that the page offers, one a line")
-    add("--port", type=number_from(int, 1), help="on this machine (default: the first free one from 7860)")
+    add("--port", type=number_from(int, 1, 65535), help="on this machine (default: the first free one from 7860)")
     add("--host", default="127.0.0.1", help="default: 127.0.0.1, for this machine only; 0.0.0.0 is for others too")
     add("--repo", metavar="NAME", help="publish as this Space, NAME or OWNER/NAME, in place of serving it here")
     add("--private", action="store_true", help="make a new Space private")

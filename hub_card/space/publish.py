@@ -8,7 +8,7 @@ import gradio
 from huggingface_hub import CommitOperationAdd, HfApi, SpaceCardData
 from huggingface_hub.errors import RepositoryNotFoundError
 
-from hub_card.upload import HubError, full_name, hub_errors
+from hub_card.upload import HubError, check_private, full_name, hub_errors
 
 HERE = Path(__file__).parent
 ABOUT = "space.json"
@@ -68,12 +68,14 @@ def publish(api: HfApi, repo: str, files: dict[str, bytes], private: bool) -> st
     else put into it stay, and where nothing has changed there is no commit.
 
     Raises:
-        HubError: the Hub refuses or cannot be reached, or the name is taken by another Space.
+        HubError: the Hub refuses or cannot be reached, the name is taken by another Space, or by a public one where a
+            private one was asked for.
     """
     repo = full_name(api, repo, dry_run=False)
     with hub_errors(api, repo):
         try:
             there = api.list_repo_files(repo, repo_type="space")
+            check_private(repo, private, api.repo_info(repo, repo_type="space").private)
         except RepositoryNotFoundError:
             there = []
         if "app.py" in there and ABOUT not in there:

@@ -95,7 +95,7 @@ def searched(model, source: torch.Tensor) -> SearchTree:
             pass
         return search.result()
 
-    sequence = model.generate(source, generation_config=config, custom_generate=search)
+    sequence = model.generate(source, generation_config=config, custom_generate=search, return_dict_in_generate=False)
     words = sequence[0, 1:].tolist()
     (done,) = searches
     nodes = done.nodes()

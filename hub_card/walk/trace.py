@@ -4,6 +4,7 @@ A matrix of the encoder's layer 0 is called "encoder.0.query", one of the decode
 What follows from others in an instant (the softmax, the weighted sums, the norms) the page computes itself.
 """
 
+import copy
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from hub_card.attention import check_text
 from hub_card.walk.search import SearchTree, searched
 from hub_card.walk.timing import measured_times
 
@@ -46,13 +48,16 @@ def walk(model, tokenizer, sentence: str, name: str = "") -> Walk:
     """
     Returns what happens while `model` translates `sentence`: one pass over the source and its finished translation,
     the search that found it, the encoder without positions and with the words in another order, and the times of
-    the encoder beside a recurrent network. `name` is the model's for the heading.
+    the encoder beside a recurrent network; all of it in float32. `name` is the model's for the heading.
 
     Raises:
-        ValueError: the sentence is empty, or longer than `MOST_TOKENS`, or the model's weights are broken.
+        ValueError: the sentence is empty, no text, or longer than `MOST_TOKENS`, or the model's weights are broken.
     """
     if not sentence.strip():
         raise ValueError("There is nothing to walk through: the sentence is empty.")
+    check_text(sentence)
+    if model.dtype != torch.float32:  # which is what the page's numbers are
+        model = copy.deepcopy(model).float()
     source = tokenizer(sentence, return_tensors="pt", split_special_tokens=True)["input_ids"]
     if source.shape[1] > MOST_TOKENS:
         raise ValueError(

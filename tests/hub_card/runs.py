@@ -1,5 +1,6 @@
 """Finished runs as training leaves them, made in an instant: nothing was trained, and every file is there."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -52,3 +53,13 @@ def write_run(folder: Path, test: bool = True) -> Path:
     record_sitting(folder, describe_sitting("no"), resumed=False)
     record_end(folder, updates=UPDATES, epochs=4.0, seconds=12.5, training_pairs={"kept": len(SOURCES)})
     return folder
+
+
+def manifest(files: dict[str, bytes], **changed: object) -> bytes:
+    """What an upload says of its files; for a test, something else in every entry."""
+    entries = {name: {"bytes": len(content), "sha256": sha256(content)} | changed for name, content in files.items()}
+    return json.dumps({"files": entries}).encode()
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -93,6 +93,12 @@ def test_the_model_is_left_as_it_was(parts):
     model.eval()
 
 
+def test_what_generate_is_set_to_return_is_of_no_account(parts, monkeypatch):
+    expected = read_attention(*parts, SENTENCE)
+    monkeypatch.setattr(parts[0].generation_config, "return_dict_in_generate", True)
+    assert read_attention(*parts, SENTENCE).written == expected.written
+
+
 def test_a_sentence_is_text_and_has_an_end(parts):
     assert read_attention(*parts, "a</s>b").source.count("</s>") == 1
     for sentence, message in (

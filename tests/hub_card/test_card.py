@@ -1,5 +1,6 @@
 """The model card says what the run's files say, runs as it is written, and looks right."""
 
+import html
 import json
 import re
 import shutil
@@ -13,11 +14,13 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
 from huggingface_hub.repocard_data import eval_results_to_model_index, model_index_to_eval_results
+from markdown_it import MarkdownIt
 from sacrebleu.metrics import BLEU, CHRF
 
 from hub_card.assemble import assemble
 from hub_card.card import FIGURES, Statement, main, render, scores_of
 from hub_card.card_words import (
+    describe_architecture,
     describe_hardware,
     describe_search,
     describe_seconds,
@@ -28,8 +31,9 @@ from hub_card.card_words import (
 )
 from hub_card.evaluation_results import EVAL_RESULTS, eval_result_files
 from hub_card.published_scores import PUBLISHED_SCORES, RECIPES, differences, find_published_score
-from hub_card.run import TestSet, read_run
+from hub_card.run import RunError, TestSet, read_run
 from hub_card.samples import pick_samples
+from modeling_vanilla_transformer import VanillaTransformerConfig
 from tests.browser import DESKTOP, PHONE, chromium, screenshot
 from tests.hub_card.card_page import write_page
 from tests.hub_metadata import problems
@@ -84,6 +88,10 @@ def copy(folder, tmp_path):
     """The run's folder with the data beside it, to be spoilt."""
     shutil.copytree(folder.parent / "text", tmp_path / "text")
     return shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints", "best", "tokenizer"))
+
+
+def words_of(text: str) -> str:
+    return " ".join(text.split())
 
 
 def section(text: str, title: str) -> str:
@@ -173,6 +181,7 @@ def test_the_training_is_told_from_what_the_run_recorded(card, folder):
     ):
         assert part in shown
     (sitting,) = record["sittings"]
+    assert record["hub_names"] == []
     for part in (f"{record['seconds']:.0f} seconds", *sitting["devices"], "float32", sitting["started"][:10]):
         assert part in shown
     assert sitting["versions"]["torch"] in shown
@@ -329,6 +338,12 @@ def test_a_fine_tuned_model_names_what_it_came_from(folder, tmp_path):
     assert card.data.eval_results[0].metric_value == test["bleu"] and f"{test['bleu']:.2f}" in text
     assert "| length | 1 updates," in text and "settings of the fine-tuning" in text and test["date"][:10] in text
     assert str(folder.parent) not in text and "base_model" not in card.data.to_dict()
+    assert json.loads((output / "run.json").read_text())["hub_names"] == []
+    record = (output / "run.json").read_text()
+    (output / "run.json").write_text(json.dumps({"finished": "2026-01-02"}))
+    with pytest.raises(RunError, match="run.json: updates is missing"):
+        read_run(output)
+    (output / "run.json").write_text(record)
     (output / "all_results.json").unlink()
     with pytest.raises(SystemExit):
         main([str(output), "--repo", REPO])
@@ -344,6 +359,20 @@ def test_a_fine_tuned_model_names_what_it_came_from(folder, tmp_path):
         (lambda run: (run / "run.json").write_text('{"sittings": []}'), "the run has not finished"),
         (lambda run: shutil.rmtree(run / "model"), "the run has not finished"),
         (lambda run: (run / "run.json").write_text("{"), "run.json cannot be read"),
+        *(
+            (lambda run, keys=keys: change(run / "run.json", json.loads, json.dumps, **keys), f"run.json: {name} is")
+            for keys, name in [
+                ({"sittings": 7}, "sittings"),
+                ({"sittings": [7]}, "started"),
+                ({"sittings": [{"started": "2026-01-02"}]}, "device_type"),
+                ({"training_pairs": {"read": 7}}, "kept"),
+                ({"training_pairs": {"kept": 7, "no_text": 1}}, "read"),
+                ({"seconds": "long"}, "seconds"),
+            ]
+        ),
+        (lambda run: (run / "model" / "config.json").write_text("{"), "model is neither a saved model's folder nor"),
+        (lambda run: (run / "model" / "generation_config.json").write_text("{"), "config.json cannot be read"),
+        (lambda run: (run / "model" / "generation_config.json").unlink(), "generation_config.json is missing"),
         (lambda run: (run / "test.json").write_text("{"), "test.json cannot be read"),
         (lambda run: (run / "scores.jsonl").write_text('{"systems": 7}'), "scores.jsonl cannot be read"),
         (
@@ -424,6 +453,14 @@ def test_a_language_without_a_code_of_the_hubs_is_not_in_the_metadata(run):
     assert "**english to tlh**" in text
 
 
+def test_the_sizes_of_either_stack_are_its_own():
+    same = {"d_model": 64, "encoder_attention_heads": 8}
+    config = VanillaTransformerConfig(**same, decoder_attention_heads=4)
+    assert describe_architecture(config)["d_k, d_v"] == "8, 8 in the encoder, 16, 16 in the decoder"
+    config = VanillaTransformerConfig(**same, decoder_attention_heads=4, d_k=2000, d_v=3)
+    assert describe_architecture(config)["d_k, d_v"] == "2000, 3"
+
+
 def test_text_of_any_kind_is_shown_and_runs_nothing(run):
     """In a code block, in tables and in the metadata alike."""
     odd = 'a\0b\x85c {{ 7 * 7 }} ``` <script> \\ " |'
@@ -449,11 +486,45 @@ def test_training_sentences_that_were_cut_are_told_from_those_left_out(run):
     assert "more than 60 tokens were cut short in its training data" in render(cut, REPO)
 
 
+@pytest.mark.parametrize("record", [{}, {"hub_names": ["a/corpus"]}], ids=["not recorded", "recorded"])
 @pytest.mark.parametrize(
-    ("name", "public"), [("./corpus", "corpus"), ("~/corpus", "corpus"), ("/a/corpus", "corpus"), ("a/corpus",) * 2]
+    ("name", "public"),
+    [
+        *(("./corpus", "corpus"), ("~/corpus", "corpus"), ("/a/corpus", "corpus"), ("a/corpus",) * 2),
+        *(("a/b/..", "a"), (".", "work"), ("/a/b/.", "b"), ("/", "/")),
+    ],
 )
-def test_a_path_is_no_name_on_the_hub(name, public):
-    assert public_name(name) == public and is_on_the_hub(name) == (name == public)
+def test_a_path_is_no_name_on_the_hub(name, public, record, run, tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    run = replace(run, record=record)
+    assert public_name(name, run) == public and is_on_the_hub(name, run) == (name == "a/corpus")
+
+
+@pytest.mark.parametrize("record", [{}, {"hub_names": ["their/words"]}], ids=["not recorded", "recorded"])
+def test_a_folder_of_training_is_no_name_on_the_hub_wherever_the_card_is_made(record, run, tmp_path, monkeypatch):
+    for name in ("our/words", "our/model", "elsewhere"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    one = replace(run, folder=tmp_path / "runs" / "one", record=record, base_model="our/model")
+    one.data, one.settings = replace(run.data, data="our/words"), run.settings | {"data": "our/words"}
+    card = render(one, REPO)
+    assert "our/" not in card and "fine-tuned from `model` on data from a folder named words" in words_of(card)
+    assert not {"datasets", "base_model"} & ModelCard(card).data.to_dict().keys()
+    theirs = replace(one, data=replace(run.data, data="their/words"))
+    assert ModelCard(render(theirs, REPO)).data.datasets == ["their/words"]
+    stated = render(one, REPO, statement=Statement(dataset="our/words"))
+    assert "(https://huggingface.co/datasets/our/words)" in stated
+
+
+def test_a_folders_name_is_shown_as_it_is(run):
+    name = "a_b *c* <i>#1 `d`"
+    odd = replace(run, data=replace(run.data, data=f"/x/{name}"), base_model=f"/y/{name}")
+    card = ModelCard(render(odd, REPO))
+    shown = MarkdownIt("commonmark").render(card.text.split("```")[0])
+    assert shown.count(html.escape(name)) >= 3 and name not in shown  # twice the data, once the model
+    assert card.data.eval_results[0].dataset_name == f"data from a folder named {name}"
+    assert card.data.eval_results[0].dataset_type == name
 
 
 def test_words():

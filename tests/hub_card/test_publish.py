@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import HfApi, ModelCard
 
 from hub_card import publish as module
-from tests.hub_card.runs import write_run
+from tests.hub_card.runs import manifest, write_run
 from training.checkpoints import MANIFEST, CheckpointError
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +41,7 @@ def command(hub, run, files, monkeypatch, capsys):
 
     def assemble(run, folder, repo, statement) -> Path:
         folder.mkdir()
-        for name, content in (files | {MANIFEST: json.dumps({"files": dict.fromkeys(files, {})}).encode()}).items():
+        for name, content in (files | {MANIFEST: manifest(files)}).items():
             (folder / name).write_bytes(content)
         return folder
 
@@ -63,7 +63,9 @@ def command(hub, run, files, monkeypatch, capsys):
 
 
 def wrote(hub) -> bool:
-    return any(request.method not in ("GET", "HEAD") for request in hub.requests())
+    """Whether anything was asked for that writes; the check of a card's metadata doesn't."""
+    asked = [request for request in hub.requests() if request not in hub.requests("validate_yaml")]
+    return any(request.method not in ("GET", "HEAD") for request in asked)
 
 
 def published(hub) -> dict[str, bytes]:
@@ -99,10 +101,10 @@ def test_a_dry_run_shows_everything_and_writes_nothing(command, hub):
         f"{REPO}, branch main, a new private repository:",
         "  new               31 bytes  README.md",
         "  new                2 bytes  config.json",
-        f"  new            {len(json.dumps({'files': dict.fromkeys(FILES, {})})):5} bytes  manifest.json",
+        f"  new            {len(manifest(FILES)):5} bytes  manifest.json",
         "  new                7 bytes  modeling_vanilla_transformer.py",
         "  new                 1.5 kB  weights",
-        "5 new; 1.6 kB to upload",
+        f"5 new; {(1540 + len(manifest(FILES))) / 1000:.1f} kB to upload",
         "nothing was uploaded (--dry-run)",
         f"{hub.url}/{REPO}",
     ]
@@ -126,7 +128,7 @@ def test_publishing_again_changes_what_has_changed(command, hub, files):
     assert re.search("changed +1.5 kB  weights", out) and re.search("removed +2 bytes  config.json", out)
     assert published(hub) == FILES
     code, out, _ = command()
-    assert code == 0 and "2 changed, 1 removed; 1.6 kB to upload" in out
+    assert code == 0 and "2 changed, 1 removed; 1.9 kB to upload" in out
     assert published(hub) == files
 
 
@@ -193,9 +195,19 @@ def test_a_name_that_another_model_has(command, hub):
 
 def test_a_card_that_the_hub_refuses(command, hub, files):
     files["README.md"] = b"---\nlicense: nonsense\n---\n# A model\n"
-    code, _, err = command()
-    assert code == 1 and err.count("\n") == 1 and re.search('README.md. .*"license" must be one of', err)
-    assert f"the new repository {REPO} was made and is still empty" in err and published(hub) == {}
+    for options in ([], ["--dry-run"]):
+        code, _, err = command(*options)
+        assert code == 1 and re.fullmatch('error: .* metadata of the card, README.md: "license" must be .*\n', err)
+        assert not wrote(hub) and not hub.commits(REPO)
+
+
+@pytest.mark.parametrize("spoil", ["cut_request", "cut_response", "limit_rate"])
+def test_a_card_that_the_hub_cannot_check_now_is_in_nobodys_way(spoil, command, hub):
+    getattr(hub.faults, spoil)("validate_yaml", times=None)
+    assert command("--dry-run")[0] == 0
+    hub.faults.clear()
+    getattr(hub.faults, spoil)("validate_yaml")
+    assert command()[0] == 0 and published(hub) == FILES
 
 
 def test_a_public_repository_where_a_private_one_is_wanted(command, hub):

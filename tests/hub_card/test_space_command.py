@@ -77,6 +77,25 @@ def test_examples_are_those_of_the_models_card(hub, api):
     assert json.loads(published(hub)["space.json"])["examples"] == ["Is it late?", "It is."]
 
 
+@pytest.mark.parametrize(
+    ("head", "examples"),
+    [
+        ("widget: [a string, {text: 7}, {text: [It is.]}, {text: It is.}]", ["It is."]),
+        ("widget: a string", []),
+        ("widget: 7", None),
+        ("widget: [a: b: c", None),
+        ("- a list", None),
+        ("model-index: 7", None),
+        ("license: \udcff", None),
+    ],
+)
+def test_a_card_of_another_kind_gives_the_examples_that_it_has(head, examples, tmp_path, capsys):
+    (tmp_path / "README.md").write_bytes(f"---\n{head}\n---\n# A model\n".encode(errors="surrogateescape"))
+    assert command.examples_of(None, tmp_path) == (examples or [])
+    warnings = capsys.readouterr().err.splitlines()
+    assert len(warnings) == (examples is None) and all("README.md: no examples are read" in line for line in warnings)
+
+
 def test_a_private_model_needs_a_token_which_is_said(hub, api, capsys):
     publish(api, "tester/model")
     assert "private" not in capsys.readouterr().err
@@ -123,6 +142,17 @@ def test_another_space_is_not_overwritten(hub, api):
     assert published(hub) == {"app.py": b"print('of somebody else')"}
 
 
+def test_a_public_space_where_a_private_one_is_wanted(hub, api):
+    publish(api, "tester/model")
+    with pytest.raises(HubError, match=f"--private: {SPACE} exists and is public"):
+        publish(api, "tester/model", "--revision", "main", "--private")
+    assert len(commits(hub)) == 2
+    api.delete_repo(SPACE, repo_type="space")
+    for _ in range(2):
+        publish(api, "tester/model", "--private")
+    assert api.repo_info(SPACE, repo_type="space").private
+
+
 def test_files_of_others_in_the_space_stay(hub, api):
     publish(api, "tester/model")
     hub.add(SPACE, {"notes.txt": b"mine"}, repo_type="space")
@@ -158,6 +188,7 @@ def test_a_model_that_a_space_could_not_load_is_an_error(hub, api, model, messag
         (["MODEL", "--examples", "nowhere.txt"], 2, "--examples nowhere.txt: it cannot be read"),
         (["MODEL", "--examples", "empty.txt"], 2, "--examples empty.txt: no sentence in it"),
         (["MODEL", "--port", "0"], 2, "0 is out of range"),
+        (["MODEL", "--port", "65536"], 2, "65536 is out of range"),
         (["MODEL", "--port", "TAKEN"], 2, "no page can be served there"),
     ],
 )

@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import hashlib
 import json
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from huggingface_hub.hf_api import BlobLfsInfo
 from huggingface_hub.utils import _http
 
 from hub_card.upload import HubError, _is_as_written, check_reference, compare, read_remote, set_timeout, upload
+from tests.hub_card.runs import manifest, sha256
 from tests.hub_server import HubServer
 from training.checkpoints import MANIFEST
 
@@ -48,16 +48,6 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return folder
-
-
-def manifest(files: dict[str, bytes], **changed: object) -> bytes:
-    """What an upload says of its files; for a test, something else in every entry."""
-    entries = {name: {"bytes": len(content), "sha256": sha256(content)} | changed for name, content in files.items()}
-    return json.dumps({"files": entries}).encode()
-
-
-def sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
 
 
 def published(hub: HubServer, revision: str = "main", repo: str = REPO) -> dict[str, bytes]:

@@ -1,5 +1,6 @@
 """The walk's numbers are the model's: recomputed from the weights, and the search's tree against the search."""
 
+import copy
 import json
 import math
 import re
@@ -51,6 +52,17 @@ def test_every_matrix_in_the_page_follows_from_the_weights(variant):
         assert_close(name, matrices[name], expected)
     words = [[tokenizer.convert_ids_to_tokens(int(word)) for word in row] for row in oracle.best]
     assert facts["top"] == words
+
+
+def test_a_walk_is_in_float32_and_minds_no_settings_of_what_generate_returns(parts, result):
+    model, tokenizer = parts
+    halved = copy.deepcopy(model).bfloat16()
+    halved.generation_config.return_dict_in_generate = True
+    found, expected = walk(halved, tokenizer, SENTENCE), walk(copy.deepcopy(halved).float(), tokenizer, SENTENCE)
+    assert halved.dtype == torch.bfloat16
+    assert found.facts | {"times": None} == expected.facts | {"times": None}
+    assert all(np.array_equal(matrix, expected.matrices[name]) for name, matrix in found.matrices.items())
+    assert found.matrices.keys() == result.matrices.keys()
 
 
 def test_the_tokens_are_the_tokenizers_and_the_translation_is_generates(parts, result):
@@ -176,6 +188,7 @@ def failing(arguments: list[str], capsys) -> str:
 def test_what_cannot_be_shown_is_one_clear_error(parts, folder, tmp_path, capsys):
     output = ["-o", str(tmp_path / "walk.html")]
     assert "the sentence is empty" in failing([str(folder), "  ", *output], capsys)
+    assert "no text, at its character 2" in failing([str(folder), "a\udcff", *output], capsys)
     long = failing([str(folder), "the old dog " * 170, *output], capsys)
     assert f"up to {MOST_TOKENS}" in long and "shorter sentence" in long
     assert "nothing" in failing([str(tmp_path / "nothing"), SENTENCE, *output], capsys)

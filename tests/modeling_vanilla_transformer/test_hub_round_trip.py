@@ -48,8 +48,9 @@ except Exception as error:
     report["refusals"]["pipeline"] = f"{type(error).__name__}: {error}"
 
 config = AutoConfig.from_pretrained(folder, trust_remote_code=True)
-body = AutoModel.from_pretrained(folder, trust_remote_code=True)
 model = AutoModelForSeq2SeqLM.from_pretrained(folder, trust_remote_code=True)
+model.model.save_pretrained(again + "-body")  # before its class is asked for
+body = AutoModel.from_pretrained(folder, trust_remote_code=True)
 tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=True)
 report["search"] = model.generation_config.to_diff_dict()
 report["ids"] = tokenizer("Die Katze sleeps.")["input_ids"]
@@ -64,6 +65,7 @@ report["modules"] = [type(thing).__module__.split(".")[0] for thing in things]
 report["translations"] = translator(["Die Katze sleeps.", "", "The mat."], batch_size=2)
 report["configuration"] = translator.model.config.to_json_string()
 
+found["states again"] = AutoModel.from_pretrained(again + "-body", trust_remote_code=True)(**inputs).last_hidden_state
 translator.save_pretrained(again)
 model = AutoModelForSeq2SeqLM.from_pretrained(again, trust_remote_code=True)
 found["logits again"] = model(**inputs).logits
@@ -173,6 +175,7 @@ def test_saving_without_the_package_carries_the_code_along_again(saved, elsewher
     assert names == {path.name for path in saved["folder"].iterdir()}
     assert torch.equal(elsewhere["found"]["logits again"], saved["expected"]["logits"])
     assert elsewhere["ids again"] == elsewhere["ids"]
+    assert torch.equal(elsewhere["found"]["states again"], elsewhere["found"]["states"])
     folders = (saved["folder"], elsewhere["again"])
     for key in ("auto_map", "custom_pipelines"):
         first, second = (json.loads((folder / "config.json").read_text())[key] for folder in folders)

@@ -115,6 +115,11 @@ def test_what_is_no_text_is_an_error_that_shows_it(wrong, translator):
         translator([TEXTS[0], wrong])
 
 
+def test_a_text_that_utf8_cannot_hold_is_an_error_that_says_where(translator):
+    with pytest.raises(ValueError, match=r"'cat\\ud800' is no text at its character 4"):
+        translator(["cat", "cat\ud800"])
+
+
 def test_blank_texts_have_empty_translations_and_no_text_none(translator):
     assert translator([]) == []
     assert translator("") == translator(" \n") == as_dicts([""])

@@ -10,7 +10,7 @@ import torch
 from accelerate import PartialState
 
 from training.machine import available_cores, cpu_name, device_name
-from training.record import RecordError, describe_sitting, read_record, record_end, record_sitting
+from training.record import RecordError, describe_sitting, hub_names, read_record, record_end, record_sitting
 
 
 def test_a_sitting_names_hardware_precision_and_libraries_but_not_the_machine():
@@ -35,6 +35,13 @@ def test_a_run_that_goes_on_has_several_sittings_and_is_unfinished_until_its_end
     assert read_record(tmp_path) == {"sittings": [{"after_update": 0}, {"after_update": 10}]}
     record_sitting(tmp_path, {"after_update": 0}, resumed=False)  # another run in its place
     assert read_record(tmp_path) == {"sittings": [{"after_update": 0}]}
+
+
+def test_names_on_the_hub_are_those_of_no_folder_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "our/words").mkdir(parents=True)
+    names = ("our/words", "their/words", str(tmp_path), "embedded", None, "their/model", "their/words")
+    assert hub_names(*names) == ["their/model", "their/words"]
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "7"])
