@@ -83,7 +83,9 @@ def test_the_real_command_publishes_a_run_in_one_commit(hub, run):
         text=True,
         timeout=600,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    # On CPUs with bf16 instructions bitsandbytes, if installed, misses an optional package as soon as it is imported.
+    said = [line for line in done.stderr.splitlines() if not line.startswith("Failed to load CPU gemm_4bit_forward")]
+    assert (done.returncode, said) == (0, [])
     assert done.stdout.splitlines()[-1] == f"{hub.url}/{REPO}"
     files = hub.files(REPO, "v1.0")
     assert len(hub.commits(REPO)) == 2
