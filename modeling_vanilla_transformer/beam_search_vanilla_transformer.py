@@ -32,7 +32,7 @@ OUT_OF_THE_RUNNING = -1e9
 BLOCK = 64
 
 # So many values at a time are exponentiated on a CPU.
-WORKSPACE = 2**20
+WORKSPACE = 2**18
 
 # Finished sentences leave the batch when they are at least this share of it: leaving copies what stays.
 LEAVING_SHARE = 1 / 8
@@ -121,7 +121,7 @@ def best_words(logits: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Te
         return logits.topk(count)
     values, dim = _as_stored(logits)
     # A block is of neighbours, or of words that lie `blocks` apart, where the greatest of many are sought at once.
-    neighbours = dim == 1 and logits.device.type == "cpu"
+    neighbours = dim == 1 and logits.device.type == "cpu" and logits.dtype == torch.float32
     grid = values.narrow(dim, 0, blocks * BLOCK).unflatten(dim, (blocks, BLOCK) if neighbours else (BLOCK, blocks))
     block = grid.amax(dim + 1 if neighbours else dim).topk(count, dim).indices
     block = block if dim == 1 else block.t()  # (rows, count)

@@ -157,8 +157,8 @@ def eager_attention_forward(
 
 class VanillaTransformerLinear(nn.Linear):
     """
-    A projection. For decoding, in which few rows meet large matrices, a CPU's float32 product takes half the time, and
-    less, the other way round: x W^T = (W x^T)^T.
+    A projection. For decoding, in which few rows meet large matrices, a CPU's product takes half the time in float32,
+    and two thirds in bfloat16, the other way round: x W^T = (W x^T)^T.
     """
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
@@ -167,7 +167,7 @@ class VanillaTransformerLinear(nn.Linear):
         if not (
             not torch.compiler.is_compiling()  # first, or what is traced holds for this number of rows alone
             and hidden_states.device.type == "cpu"
-            and hidden_states.dtype == torch.float32
+            and hidden_states.dtype in (torch.float32, torch.bfloat16)
             and rows <= FEW_ROWS
             and type(weight) is nn.Parameter  # quantised ones know products of their own
             and not torch.is_grad_enabled()

@@ -381,19 +381,20 @@ def test_inside_inference_mode_all_outputs_are_there(trained, sources):
 
 @pytest.mark.parametrize("vocabulary", [5, BLOCK * 20, BLOCK * 100 + 17])
 @pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_best_words_are_those_of_topk_and_their_log_probabilities_those_of_log_softmax(
-    vocabulary, transposed, monkeypatch
+    vocabulary, transposed, dtype, monkeypatch
 ):
-    logits = torch.randn(vocabulary, 9, generator=torch.Generator().manual_seed(0)).t()
+    logits = torch.randn(vocabulary, 9, generator=torch.Generator().manual_seed(0)).to(dtype).t()
     if not transposed:
         logits = logits.contiguous()
     logits[2] = -torch.inf
-    logits[2, [0, 3]] = torch.tensor([1.0, 2.0])
+    logits[2, [0, 3]] = torch.tensor([1.0, 2.0], dtype=dtype)
     logits[3, -1] = 100
     values, words = best_words(logits, 4)
     assert torch.equal(values, logits.topk(4).values)
     assert torch.equal(logits.gather(1, words), values)
-    expected = logits.log_softmax(-1).gather(1, words)
+    values, expected = values.float(), logits.float().log_softmax(-1).gather(1, words)
     for workspace in (beam_search_vanilla_transformer.WORKSPACE, 1000, 1):  # all words at once, some, one by one
         monkeypatch.setattr(beam_search_vanilla_transformer, "WORKSPACE", workspace)
         torch.testing.assert_close(log_probabilities_of(logits, values, words), expected)

@@ -26,7 +26,13 @@ from modeling_vanilla_transformer import (
     VanillaTransformerForConditionalGeneration,
     VanillaTransformerModel,
 )
-from modeling_vanilla_transformer.modeling_vanilla_transformer import apply_dropout, shift_right
+from modeling_vanilla_transformer.modeling_vanilla_transformer import (
+    FEW_ROWS,
+    VERY_FEW_ROWS,
+    VanillaTransformerLinear,
+    apply_dropout,
+    shift_right,
+)
 from tests.modeling_vanilla_transformer.oracle import Oracle, position_signal, smoothed_loss
 
 # Changes of the tiny configuration, each a way in which the paper's model can be built.
@@ -474,6 +480,21 @@ def test_half_precision_stays_close_to_the_papers_equations(dtype, small_model, 
     real = batch.inputs["decoder_attention_mask"] == 1
     ours, expected = model(**batch.inputs).logits[real], exact(**batch.inputs).logits[real]
     assert greatest_difference(ours, expected) < 64 * torch.finfo(dtype).eps * expected.abs().max().item()
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)], ids=str)
+@pytest.mark.parametrize("bias", [False, True])
+@torch.no_grad()
+def test_a_projection_of_few_rows_is_that_of_many(dtype, tolerance, bias):
+    torch.manual_seed(0)
+    linear = VanillaTransformerLinear(24, 40, bias).to(dtype)
+    many = torch.randn(3, FEW_ROWS, 24, dtype=dtype)
+    product = many.double() @ linear.weight.double().t()
+    expected = product + linear.bias.double() if bias else product
+    for rows in (1, VERY_FEW_ROWS, VERY_FEW_ROWS + 1, FEW_ROWS // 3, FEW_ROWS):
+        for states in (many[:, :rows], many[0, :rows].t().contiguous().t()):
+            wanted = expected[:, :rows] if states.dim() == 3 else expected[0, :rows]
+            torch.testing.assert_close(linear(states).double(), wanted, rtol=tolerance, atol=tolerance)
 
 
 @torch.no_grad()
