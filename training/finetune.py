@@ -109,6 +109,10 @@ class FinetuningArguments(Seq2SeqTrainingArguments):
         for key in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
             if getattr(self, key) < 1:
                 raise RecipeError(f"{key}: is {getattr(self, key)}; give 1 or more")
+        for key in ("generation_num_beams", "generation_max_length"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise RecipeError(f"{key}: is {value}; give 1 or more")
         for key, least in (("learning_rate", 0.0), ("num_train_epochs", 0.0), ("seed", 0)):
             if not getattr(self, key) >= least:
                 raise RecipeError(f"{key}: is {getattr(self, key)}; give {least:g} or more")

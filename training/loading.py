@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import GenerationConfig
+from transformers.utils import GENERATION_CONFIG_NAME
 
 from modeling_vanilla_transformer import (
     VanillaTransformerConfig,
@@ -66,6 +67,8 @@ def read_model(
         model, found = VanillaTransformerForConditionalGeneration.from_pretrained(
             name, output_loading_info=True, **settings
         )
+        if Path(name, GENERATION_CONFIG_NAME).is_file():  # a damaged one would be passed over in silence
+            GenerationConfig.from_pretrained(name)
     except Exception as error:  # of many kinds, down to those of damaged files
         raise LoadingError(f"{name}: the model cannot be read: {_line(error)}") from error
     missing = sorted(found["missing_keys"])

@@ -350,11 +350,13 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "models", nargs="*", metavar="MODEL", help="models, by folder or name on the Hub; each translates the test set"
     )
-    add("--hypotheses", nargs="+", type=Path, default=[], metavar="FILE", help="translations, a line a sentence")
+    translations = "translations, a line a sentence"
+    add("--hypotheses", nargs="+", action="extend", type=Path, default=[], metavar="FILE", help=translations)
 
     add = parser.add_argument_group("test set").add_argument
     add("--source", type=Path, metavar="FILE", help="what is to be translated, a line a sentence")
-    add("--reference", nargs="+", type=Path, metavar="FILE", help="its translation; several files: several references")
+    references = "its translation; several files: several references"
+    add("--reference", nargs="+", action="extend", type=Path, metavar="FILE", help=references)
     add("--recipe", type=Path, help="in place of these: the test set of a recipe, with its tokenisation for BLEU")
     add("--data", help="in place of these: a folder or a Hub data set, as the recipe key data")
     add("--split", help="with --recipe test (the default) or validation; with --data as the recipe key test")

@@ -102,6 +102,12 @@ class TranslationTrainer(Seq2SeqTrainer):
             epoch=lambda: int(self.state.epoch or 0),
         )
 
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """As Seq2SeqTrainer's, without a draw from the random numbers of training: resumed from a checkpoint that was
+        saved before the evaluation, it goes on with the same ones."""
+        with torch.random.fork_rng([self.args.device] if self.args.device.type == "cuda" else []):
+            return super().evaluate(*args, **kwargs)
+
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
         """As Seq2SeqTrainer's, without the pairs that fill up the last batch of several processes."""
         self.gather_function = self.accelerator.gather_for_metrics

@@ -370,6 +370,8 @@ def test_two_processes_train_and_score_as_one(saved, text_folder, tmp_path):
         (["--learning_rate", "fast"], "argument --learning_rate/--learning-rate: invalid float value: 'fast'"),
         (["--label_smoothing_factor", "1"], "label_smoothing_factor: is 1.0; give one from 0 to below 1"),
         (["--gradient_accumulation_steps", "0"], "gradient_accumulation_steps: is 0; give 1 or more"),
+        (["--generation_num_beams", "0"], "generation_num_beams: is 0; give 1 or more"),
+        (["--generation_max_length", "0"], "generation_max_length: is 0; give 1 or more"),
         (["--learning_rate", "-1"], "learning_rate: is -1.0; give 0 or more"),
         (["--output_dir", ""], "output_dir: is empty; name a folder"),
         (["--output_dir", "/dev/null/x"], "output_dir: /dev/null is a file; name a folder"),

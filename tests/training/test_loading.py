@@ -78,6 +78,10 @@ DAMAGE = {
         "is neither .*: config.json is missing or empty",
     ),
     "no settings": (lambda folder: (folder / "config.json").write_text('"x"'), "is neither .* holds no settings"),
+    "half a search": (
+        lambda folder: (folder / "generation_config.json").write_text("{"),
+        ": the model cannot be read",
+    ),
     "half a configuration": (lambda folder: (folder / "config.json").write_text("{"), "is neither .* JSON"),
     "another model": (
         lambda folder: (folder / "config.json").write_text('{"model_type": "marian"}'),
