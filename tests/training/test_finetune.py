@@ -157,7 +157,9 @@ def test_the_training_loss_is_the_papers_over_the_tokens_of_the_update(tokenizer
 def test_evaluation_is_unsmoothed_and_per_token(tokenizer, tmp_path):
     pairs = make_examples(tokenizer, 23)  # in batches of 4, one is not full
     trainer = make_trainer(tmp_path, tokenizer, pairs, label_smoothing_factor=0.3, per_device_eval_batch_size=4)
+    training_draws_from = torch.get_rng_state()
     metrics = trainer.evaluate()
+    assert torch.equal(torch.get_rng_state(), training_draws_from)  # or a resumed run would go on otherwise
     model = trainer.model.eval()
     expected = restated_losses(model, pairs).sum() / target_tokens(pairs)
     assert metrics["eval_loss"] == pytest.approx(expected, rel=1e-5)
