@@ -80,7 +80,7 @@ DAMAGE = {
     "no settings": (lambda folder: (folder / "config.json").write_text('"x"'), "is neither .* holds no settings"),
     "half a search": (
         lambda folder: (folder / "generation_config.json").write_text("{"),
-        ": the model cannot be read",
+        ": the model cannot be read: .*generation_config.json",
     ),
     "half a configuration": (lambda folder: (folder / "config.json").write_text("{"), "is neither .* JSON"),
     "another model": (

@@ -176,18 +176,8 @@ def test_translations_of_several_systems_are_compared(tmp_path, capsys):
     references = write_lines(tmp_path / "reference", [f"{line} ." for line in TARGET])
     good = write_lines(tmp_path / "good", [f"{line.upper()} ." for line in TARGET])
     bad = write_lines(tmp_path / "bad", [f"{line[:-6]}eins ." for line in TARGET])
-    command = [
-        "--hypotheses",
-        good,
-        bad,
-        "--hypotheses",
-        good,
-        "--reference",
-        references,
-        "--tokenize",
-        "none",
-        "--lowercase",
-    ]
+    command = ["--hypotheses", good, bad, "--hypotheses", good]  # given twice, it adds
+    command += ["--reference", references, "--tokenize", "none", "--lowercase"]
     run(*command, "--bootstrap", "200", "--output", tmp_path / "out")
     result = scores(tmp_path / "out")
     first, second, _ = result["systems"]
