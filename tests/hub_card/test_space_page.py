@@ -221,8 +221,9 @@ def test_the_search_can_be_chosen(page, parts):
     translator = Translator(*parts)
     found = translator.translate(translator.read(EXAMPLES[1]), 2, 1.5, "power", 2)
     page.get_by_role("button", name="Search").click()
-    page.get_by_label("number input for Beams").fill("2")
-    page.get_by_label("number input for Alpha").fill("1.5")
+    for name, value in (("Beams", "2"), ("Alpha", "1.5")):
+        page.get_by_label(f"number input for {name}").fill(value)
+        expect(page.get_by_label(f"range slider for {name}")).to_have_value(value)  # so it has arrived
     page.get_by_label(re.compile("transformers'")).check()
     translate(page, EXAMPLES[1])
     labels = page.locator(".ranking label")
