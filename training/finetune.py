@@ -12,8 +12,9 @@ import dataclasses
 import difflib
 import json
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -24,7 +25,6 @@ import datasets
 import torch
 import yaml
 from transformers import DataCollatorForSeq2Seq, HfArgumentParser, SchedulerType, Seq2SeqTrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
 
 from modeling_vanilla_transformer import VanillaTransformerConfig
 from training.data import TokenizedPairs, TrainingData, describe_counts, read_pairs, tokenize_pairs
@@ -38,6 +38,7 @@ from training.recipe import DataRecipe, RecipeError, TrainingError, read_yaml
 from training.record import describe_sitting, hub_names, record_end, record_sitting
 from training.setup import quiet_libraries
 from training.trainer import Examples, Scores, TranslationTrainer
+from training.trainer_checkpoints import checkpoints_of, why_unusable
 
 PROGRAM = "python -m training.finetune"
 # In the output folder: what the model was fine-tuned by, as a settings file. Of the Trainer's arguments it holds those
@@ -113,6 +114,12 @@ class FinetuningArguments(Seq2SeqTrainingArguments):
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise RecipeError(f"{key}: is {value}; give 1 or more")
+        for key in ("save_steps", "eval_steps", "logging_steps"):
+            value = getattr(self, key)
+            if value is not None and not value > 0:
+                raise RecipeError(f"{key}: is {value}; give a number of updates, or a share of all of them below 1")
+        if self.max_steps != -1 and self.max_steps < 1:
+            raise RecipeError(f"max_steps: is {self.max_steps}; give 1 or more, or -1 for num_train_epochs alone")
         for key, least in (("learning_rate", 0.0), ("num_train_epochs", 0.0), ("seed", 0)):
             if not getattr(self, key) >= least:
                 raise RecipeError(f"{key}: is {getattr(self, key)}; give {least:g} or more")
@@ -221,16 +228,17 @@ def finetune(
     signature = scores.bleu(["a"], ["a"])["signature"]
     if validation and arguments.predict_with_generate:
         say(f"eval_bleu is sacreBLEU's ({signature})")
-    resume = _resume(arguments)
+    resume = resume_point(arguments, say)
     sitting = describe_sitting(trainer.accelerator.mixed_precision)
     if trainer.is_world_process_zero():
         _write_settings(choice, data, arguments)
         record_sitting(Path(str(arguments.output_dir)), sitting, bool(resume))
     try:
         results = dict(trainer.train(resume_from_checkpoint=resume).metrics)
-    except ValueError as error:
-        if arguments.resume_from_checkpoint and "checkpoint" in str(error):
-            raise RecipeError(f"resume_from_checkpoint: {' '.join(str(error).split())}") from error
+    except (ValueError, RuntimeError) as error:
+        if resume and re.search("checkpoint|state.dict", str(error)):  # of another model, or another optimizer
+            message = " ".join(str(error).split())
+            raise RecipeError(f"resume_from_checkpoint: {resume} does not fit this run: {message}") from error
         raise
     trainer.save_model()
     trainer.save_state()
@@ -271,21 +279,33 @@ def _check_positions(choice: ModelChoice, config: VanillaTransformerConfig, name
         )
 
 
-def _resume(arguments: FinetuningArguments) -> str | None:
-    """The checkpoint to go on from, in the output folder the newest."""
-    checkpoint, output = arguments.resume_from_checkpoint, str(arguments.output_dir)
-    if checkpoint in ("true", "True"):
-        newest = get_last_checkpoint(output) if Path(output).is_dir() else None
-        if newest is None:
-            raise RecipeError(f"resume_from_checkpoint: {output} holds no checkpoint to go on from; leave it out")
-        return newest
-    checkpoint = checkpoint and os.path.expanduser(checkpoint)
-    if checkpoint and not (Path(checkpoint) / "trainer_state.json").is_file():
-        raise RecipeError(
-            f"resume_from_checkpoint: {checkpoint} is no checkpoint; give a folder checkpoint-..., or true for the "
-            f"newest in {arguments.output_dir}"
-        )
-    return checkpoint
+def resume_point(arguments: FinetuningArguments, say: Callable[[str], None]) -> str | None:
+    """The checkpoint to go on from: the one that is named, or the newest whole one in the output folder."""
+    named, output = arguments.resume_from_checkpoint, Path(str(arguments.output_dir))
+    if not named:
+        return None
+    if named not in ("true", "True"):
+        checkpoint = Path(named).expanduser()
+        reason = why_unusable(checkpoint) if checkpoint.is_dir() else "there is no such folder"
+        if reason:
+            raise RecipeError(
+                f"resume_from_checkpoint: {checkpoint} is no checkpoint to go on from: {reason}; give another folder "
+                f"checkpoint-..., or true for the newest in {output}"
+            )
+        return str(checkpoint)
+    passed_over = []
+    for checkpoint in checkpoints_of(output):
+        reason = why_unusable(checkpoint)
+        if not reason:
+            for line in passed_over:
+                say(f"{line}; passed over, the run goes on from {checkpoint}")
+            return str(checkpoint)
+        passed_over.append(f"{checkpoint}: {reason}")
+    found = f" ({'; '.join(passed_over)})" if passed_over else ""
+    raise RecipeError(
+        f"resume_from_checkpoint: {output} holds no checkpoint to go on from{found}; leave it out"
+        + (", and name another folder with --output_dir" if passed_over else "")
+    )
 
 
 def _score_test(
@@ -293,18 +313,27 @@ def _score_test(
 ) -> dict[str, float | str]:
     """Translate the test set by the model's own search and score it: test.hypotheses.txt and test.json."""
     sources, references = ([line or "" for line in test[side]] for side in ("source", "target"))
-    hypotheses = translate(trainer.model, tokenizer, sources, accelerator=trainer.accelerator)
+    search = trainer.search
+    hypotheses = translate(
+        trainer.model, tokenizer, sources, generation_config=search, accelerator=trainer.accelerator
+    )
     output = Path(str(trainer.args.output_dir))
     if trainer.is_world_process_zero():  # before scoring: whatever happens there, the translations are safe
         lines = "".join(f"{line}\n" for line in hypotheses)
         (output / TEST_HYPOTHESES).write_text(lines, encoding="utf-8")
     score = scores.bleu(hypotheses, references)
     if trainer.is_world_process_zero():
-        search = trainer.model.generation_config
         result: dict[str, Any] = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "bleu": score["bleu"]}
         result["metric"] = NAMES[TOKENISED_BLEU if scores.bleu_tokenize == "none" else "bleu"]
         result |= {"signature": score["signature"], "data": data.data, "test": data.test, "sentences": len(sources)}
-        keys = ("num_beams", "length_penalty", "length_penalty_type", "max_length_offset")
+        keys = (
+            "num_beams",
+            "length_penalty",
+            "length_penalty_type",
+            "max_length_offset",
+            "max_new_tokens",
+            "max_length",
+        )
         result |= {key: getattr(search, key, None) for key in keys}
         result["updates"] = trainer.state.global_step
         (output / TEST_SCORES).write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

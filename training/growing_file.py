@@ -159,12 +159,19 @@ class GrowingFile:
             raise OutputError(
                 f"--resume auto: {self._unfinished} is shorter than it was; start anew by --resume no --overwrite"
             )
-        self.place, self._bytes = Place(**journal["place"]), journal["bytes"]
+        self.place, self._bytes = journal["place"], journal["bytes"]
 
     def _read_journal(self) -> dict[str, Any]:
         try:
             journal = json.loads(self._journal.read_text(encoding="utf-8"))
-            return {key: journal[key] for key in ("place", "bytes", "complete", "origin")}
+            found = {key: journal[key] for key in ("bytes", "complete", "origin")}
+            place = Place(**journal["place"])
+            numbers = (found["bytes"], place.lines, place.bytes)
+            if not all(type(number) is int and number >= 0 for number in numbers):
+                raise ValueError("it counts in what are no whole numbers")
+            if not isinstance(found["origin"], dict):
+                raise ValueError("its origin is no list of settings")
+            return found | {"place": place}
         except (ValueError, TypeError, KeyError, OSError) as error:
             raise OutputError(
                 f"--resume auto: {self._journal} cannot be read ({error}); start anew by --resume no --overwrite"

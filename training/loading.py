@@ -13,6 +13,8 @@ from modeling_vanilla_transformer import (
     VanillaTransformerTokenizer,
     configuration_names,
 )
+from modeling_vanilla_transformer.beam_search_vanilla_transformer import LENGTH_PENALTIES
+from training.options import LEAST_PENALTY, MOST_PENALTY
 from training.recipe import TrainingError
 
 
@@ -34,7 +36,9 @@ def saved_configuration(name: str | Path) -> VanillaTransformerConfig:
     if not isinstance(found, dict):
         found, reason = {}, "config.json holds no settings"
     if not found:
-        if (Path(name) / "model").is_dir():
+        if (Path(name) / "adapter_config.json").is_file():
+            reason = "it is an adapter; merge it into its model (merge_and_unload) and save that"
+        elif (Path(name) / "model").is_dir():
             reason = f"the model of this run is {Path(name) / 'model'}"
         raise LoadingError(
             f"{name} is neither a saved model's folder nor a model on the Hub that can be reached: {reason}"
@@ -71,6 +75,7 @@ def read_model(
             GenerationConfig.from_pretrained(name)
     except Exception as error:  # of many kinds, down to those of damaged files
         raise LoadingError(f"{name}: the model cannot be read: {_line(error)}") from error
+    _check_search(name, model.generation_config)
     missing = sorted(found["missing_keys"])
     if missing:  # they would be random numbers
         raise LoadingError(f"{name}: the model lacks {len(missing)} of its weights, among them {missing[0]}")
@@ -84,6 +89,27 @@ def read_model(
             f"{model.config.vocab_size}"
         )
     return model.eval(), tokenizer
+
+
+def _check_search(name: str | Path, search: GenerationConfig) -> None:
+    """Pass where the search's numbers can be searched with; transformers looks at some of them only."""
+    for key, least in {"num_beams": 1, "max_length_offset": 0, "max_new_tokens": 1, "max_length": 2}.items():
+        value = getattr(search, key, None)
+        if value is not None and not (type(value) is int and value >= least):
+            raise LoadingError(
+                f"{name}: {GENERATION_CONFIG_NAME} has {key}: {value!r}; give a whole number, {least} or more"
+            )
+    penalty = search.length_penalty
+    if penalty is not None and not (isinstance(penalty, (int, float)) and LEAST_PENALTY <= penalty <= MOST_PENALTY):
+        raise LoadingError(
+            f"{name}: {GENERATION_CONFIG_NAME} has length_penalty: {penalty!r}; give a number from "
+            f"{LEAST_PENALTY:g} to {MOST_PENALTY:g}"
+        )
+    kind = getattr(search, "length_penalty_type", None)
+    if kind is not None and kind not in LENGTH_PENALTIES:
+        raise LoadingError(
+            f"{name}: {GENERATION_CONFIG_NAME} has length_penalty_type: {kind!r}; give {' or '.join(LENGTH_PENALTIES)}"
+        )
 
 
 def _line(error: Exception) -> str:

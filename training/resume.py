@@ -95,7 +95,7 @@ def why_validations_begin_anew(recipe: Recipe, output: Path, progress: Progress)
         return None
     # Not the folder's recipe: a sitting that ended before its first checkpoint has left its own there.
     before, now = progress.validated_by, choices_of_validations(recipe)
-    changes = [f"{key} was {before[key]!r} and is now {now[key]!r}" for key in now if before.get(key) != now[key]]
+    changes = [f"{key} was {before.get(key)!r} and is now {now[key]!r}" for key in now if before.get(key) != now[key]]
     if changes:
         return "; ".join(changes)
     (best,) = progress.best(recipe.output.best_metric, 1)

@@ -401,6 +401,10 @@ def _check_options(options: argparse.Namespace) -> None:
         raise ScoreError("there is nothing to score: name a model, or --hypotheses FILE")
     if options.models and not options.output:
         raise ScoreError("name the folder for the translations and scores: --output FOLDER")
+    if sys.stdout is None and not options.output:
+        raise ScoreError("standard output is closed; name a folder for the scores with --output")
+    if options.log and options.log.is_dir():
+        raise ScoreError(f"--log: {options.log} is a folder; name a file")
     if options.metrics is None:
         options.metrics = [*METRICS, PERPLEXITY] if options.models else [*METRICS]
     options.metrics = list(dict.fromkeys(options.metrics))

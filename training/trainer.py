@@ -13,6 +13,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler, get_length_group
 
 from training.data import IGNORED_LABEL, TokenizedPairs
 from training.evaluation import bleu
+from training.loading import search_of
 from training.loop import NonFiniteLossError
 
 
@@ -79,7 +80,9 @@ class TranslationTrainer(Seq2SeqTrainer):
         super().__init__(model, *args, **kwargs)
         model.config.use_cache = use_cache  # which Trainer turns off, also for whoever loads the saved model
         self.label_smoother = None  # Trainer's, which would smooth the loss of evaluation too
-        self.search = copy.deepcopy(model.generation_config)
+        self.own_search = copy.deepcopy(model.generation_config)
+        self.search = search_of(model)
+        """The model's own search, with the paper's limit where it has none."""
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -132,11 +135,11 @@ class TranslationTrainer(Seq2SeqTrainer):
             return None, (losses,), labels
         chosen = {key: value for key, value in (gen_kwargs or self._gen_kwargs).items() if value is not None}
         source = {key: inputs[key] for key in ("input_ids", "attention_mask")}
-        return None, (losses, self.model.generate(**source, **chosen)), labels
+        return None, (losses, self.model.generate(**source, generation_config=self.search, **chosen)), labels
 
     def save_model(self, *args: Any, **kwargs: Any) -> None:
         """As Trainer's, with the search that the model came with: Trainer writes defaults of its own into it."""
-        self.model.generation_config = copy.deepcopy(self.search)
+        self.model.generation_config = copy.deepcopy(self.own_search)
         super().save_model(*args, **kwargs)
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:

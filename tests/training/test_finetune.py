@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import shutil
 from pathlib import Path
 
 import datasets
@@ -28,7 +30,7 @@ from tests.training.text import sentences, write_lines
 from training.corpus import generate_corpus
 from training.data import tokenize_pairs
 from training.evaluation import bleu
-from training.finetune import FinetuningArguments, finetune, main, read_settings
+from training.finetune import FinetuningArguments, finetune, main, read_settings, resume_point
 from training.loop import NonFiniteLossError
 from training.output import OutputError
 from training.recipe import RecipeError, TrainingError
@@ -336,6 +338,91 @@ def test_a_resumed_run_ends_as_the_uninterrupted_one(corpus_run, tmp_path):
     )
 
 
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "file", "message"),
+    [
+        (Path.unlink, "trainer_state.json", "trainer_state.json is missing"),
+        (cut, "trainer_state.json", r"trainer_state.json is damaged \("),
+        (Path.unlink, "model.safetensors", "model.safetensors is missing"),
+        (cut, "model.safetensors", r"model.safetensors is damaged \("),
+        (Path.unlink, "optimizer.pt", "optimizer.pt is missing"),
+        (cut, "optimizer.pt", r"optimizer.pt is damaged \("),
+        (flip, "optimizer.pt", r"optimizer.pt is damaged \("),
+        (Path.unlink, "scheduler.pt", "scheduler.pt is missing"),
+        (Path.unlink, "rng_state.pth", "rng_state.pth is missing"),
+    ],
+)
+def test_damaged_checkpoints_are_passed_over(corpus_run, tmp_path, damage, file, message):
+    """Trainer would end in a traceback, or go on without the part and say nothing."""
+    for step in (16, 32):
+        shutil.copytree(corpus_run / f"whole/checkpoint-{step}", tmp_path / f"checkpoint-{step}")
+    arguments = FinetuningArguments(str(tmp_path), resume_from_checkpoint="true")
+    said = []
+    assert resume_point(arguments, said.append) == str(tmp_path / "checkpoint-32") and not said
+    damage(tmp_path / "checkpoint-32" / file)
+    assert resume_point(arguments, said.append) == str(tmp_path / "checkpoint-16")
+    assert len(said) == 1 and re.search(f"checkpoint-32: {message}.*; passed over, .*checkpoint-16", said[0])
+    arguments.resume_from_checkpoint = str(tmp_path / "checkpoint-32")
+    with pytest.raises(RecipeError, match=f"checkpoint-32 is no checkpoint to go on from: {message}"):
+        resume_point(arguments, said.append)
+    shutil.rmtree(tmp_path / "checkpoint-16")
+    arguments.resume_from_checkpoint = "true"
+    with pytest.raises(RecipeError, match=rf"no checkpoint to go on from \(.*32: {message}.*; leave it out, and name"):
+        resume_point(arguments, said.append)
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(corpus_run, tmp_path, capsys):
+    shutil.copytree(corpus_run / "whole", tmp_path / "run")
+    (tmp_path / "run/checkpoint-48/trainer_state.json").unlink()
+    settings = [str(corpus_run / "settings.yaml"), "--output_dir", str(tmp_path / "run")]
+    main([*settings, "--logging_steps", "4", "--save_total_limit", "9", "--resume_from_checkpoint", "true"])
+    shown = capsys.readouterr().err
+    assert "checkpoint-48: trainer_state.json is missing; passed over, the run goes on from" in shown
+    again, whole = (folder / "model.safetensors" for folder in (tmp_path / "run", corpus_run / "whole"))
+    assert again.read_bytes() == whole.read_bytes()
+
+
+def test_a_checkpoint_of_another_model_is_refused(corpus_run, tokenizer, tmp_path, capsys):
+    make_model(tokenizer, d_model=8).save_pretrained(tmp_path / "model")
+    VanillaTransformerTokenizer.from_pretrained(corpus_run / "model").save_pretrained(tmp_path / "model")
+    model = VanillaTransformerForConditionalGeneration.from_pretrained(tmp_path / "model")
+    model.resize_token_embeddings(500)
+    model.save_pretrained(tmp_path / "model")
+    settings = [str(corpus_run / "settings.yaml"), "--output_dir", str(tmp_path / "run"), "--model"]
+    checkpoint = corpus_run / "whole/checkpoint-32"
+    with pytest.raises(SystemExit) as error:
+        main([*settings, str(tmp_path / "model"), "--resume_from_checkpoint", str(checkpoint)])
+    assert error.value.code == 2
+    assert f"resume_from_checkpoint: {checkpoint} does not fit this run: " in capsys.readouterr().err
+
+
+def test_a_search_without_a_limit_gets_the_papers(tokenizer, pairs, tmp_path):
+    """Where transformers would stop every translation at 20 tokens."""
+    model = make_model(tokenizer, dropout=0.0)
+    model.generation_config.max_length_offset = None
+    trainer = make_trainer(tmp_path, tokenizer, pairs, model=model, per_device_eval_batch_size=24)
+    lengths = []
+    trainer.compute_metrics = lambda prediction: lengths.append(prediction.predictions[1].shape[1]) or {}
+    trainer.evaluate()
+    longest = max(len(pairs[index]["input_ids"]) for index in range(len(pairs)))
+    assert lengths == [longest + 50 + 1]  # the start token
+    trainer.evaluate(max_length=7)
+    assert lengths[1:] == [7]
+    trainer.save_model()
+    saved = json.loads((tmp_path / "generation_config.json").read_text())
+    assert saved.get("max_length_offset") is None and saved.get("max_length") is None
+
+
 def test_two_processes_train_and_score_as_one(saved, text_folder, tmp_path):
     arguments = ["--model", saved, "--data", text_folder, "--source_language", "en", "--target_language", "de"]
     arguments += ["--validation", "val", "--dropout", "0", "--max_steps", "5", "--learning_rate", "1e-3"]
@@ -374,6 +461,10 @@ def test_two_processes_train_and_score_as_one(saved, text_folder, tmp_path):
         (["--gradient_accumulation_steps", "0"], "gradient_accumulation_steps: is 0; give 1 or more"),
         (["--generation_num_beams", "0"], "generation_num_beams: is 0; give 1 or more"),
         (["--generation_max_length", "0"], "generation_max_length: is 0; give 1 or more"),
+        (["--save_steps", "0"], "save_steps: is 0.0; give a number of updates"),
+        (["--eval_steps", "-5"], "eval_steps: is -5.0; give a number of updates"),
+        (["--max_steps", "0"], "max_steps: is 0; give 1 or more, or -1 for num_train_epochs alone"),
+        (["--max_steps", "-7"], "max_steps: is -7; give 1 or more"),
         (["--learning_rate", "-1"], "learning_rate: is -1.0; give 0 or more"),
         (["--output_dir", ""], "output_dir: is empty; name a folder"),
         (["--output_dir", "/dev/null/x"], "output_dir: /dev/null is a file; name a folder"),
@@ -384,7 +475,10 @@ def test_two_processes_train_and_score_as_one(saved, text_folder, tmp_path):
         (["--dropout", "2"], "dropout: is 2.0; give one from 0 to below 1"),
         (["--eval_strategy", "often"], "often"),
         (["--load_best_model_at_end", "true"], "no best model without validation pairs"),
-        (["--resume_from_checkpoint", "nowhere"], "resume_from_checkpoint: nowhere is no checkpoint"),
+        (
+            ["--resume_from_checkpoint", "nowhere"],
+            "resume_from_checkpoint: nowhere is no checkpoint to go on from: there is no such",
+        ),
         (["--resume_from_checkpoint", "true"], "run holds no checkpoint to go on from"),
         (["--streaming", "true"], "streaming: fine-tuning takes one source as a whole"),
         (["--bleu_tokenize", "mars"], "bleu_tokenize: mars does not work here"),

@@ -1,6 +1,7 @@
 """A file that grows step by step: each step once, wherever the process dies; and nothing replaced unasked."""
 
 import itertools
+import json
 import os
 import resource
 import signal
@@ -139,9 +140,19 @@ def test_damage_is_found(path):
     left.write_text("one\n")
     with pytest.raises(OutputError, match="is shorter than it was; start anew"):
         work(path)
-    journal.write_text("{}")
-    with pytest.raises(OutputError, match="cannot be read"):
-        work(path)
+    good = json.loads(journal.read_text())
+    for wrong in (
+        {},
+        good | {"place": {"somewhere": 1}},
+        good | {"place": good["place"] | {"lines": "3"}},
+        good | {"bytes": "12"},
+        good | {"bytes": None},
+        good | {"bytes": -1},
+        good | {"origin": []},
+    ):
+        journal.write_text(json.dumps(wrong))
+        with pytest.raises(OutputError, match="cannot be read .*start anew"):
+            work(path)
     work(path, resume=False, overwrite=True)
     assert path.read_text() == "".join(STEPS)
 

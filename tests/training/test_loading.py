@@ -1,7 +1,10 @@
 """A saved model is read whole, from its folder or the Hub, or it is said what is wrong with it."""
 
+import json
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -66,6 +69,11 @@ def drop_a_weight(folder: Path) -> None:
     save_file(weights, folder / "model.safetensors", {"format": "pt"})
 
 
+def set_search(key: str, value: Any, folder: Path) -> None:
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+
+
 def cut_the_vocabulary(folder: Path) -> None:
     model, _ = small_model(sentences(30, seed=5)[0])
     model.resize_token_embeddings(100)
@@ -81,6 +89,26 @@ DAMAGE = {
     "half a search": (
         lambda folder: (folder / "generation_config.json").write_text("{"),
         ": the model cannot be read: .*generation_config.json",
+    ),
+    **{
+        f"{key}: {value!r}": (
+            partial(set_search, key, value),
+            rf": generation_config.json has {key}: {value!r}; give {fix}",
+        )
+        for key, value, fix in (
+            ("num_beams", 0, "a whole number, 1 or more"),
+            ("num_beams", "4", "a whole number, 1 or more"),
+            ("num_beams", True, "a whole number, 1 or more"),
+            ("max_length", 1, "a whole number, 2 or more"),
+            ("max_length_offset", -5, "a whole number, 0 or more"),
+            ("length_penalty", "x", "a number from -50 to 50"),
+            ("length_penalty", 1e9, "a number from -50 to 50"),
+            ("length_penalty_type", "x", "wu or power"),
+        )
+    },
+    "an adapter": (
+        lambda folder: ((folder / "config.json").unlink(), (folder / "adapter_config.json").write_text("{}")),
+        "is neither .*: it is an adapter; merge it into its model",
     ),
     "half a configuration": (lambda folder: (folder / "config.json").write_text("{"), "is neither .* JSON"),
     "another model": (

@@ -1,6 +1,7 @@
 """The scoring command: scores, translations and a log line for every system, or one clear message."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -280,10 +281,23 @@ def test_wrong_input_ends_in_one_line(folder, files, tmp_path, capsys):
         (["--hypotheses", reference, "--reference", reference, "--metrics", "perplexity"], "needs a model"),
         (["--hypotheses", reference, "--reference", reference, "--split", "test"], "--split goes with --data"),
         (["--hypotheses", reference, "--reference", reference, "--log", short / "log"], f"{short}"),
+        (["--hypotheses", reference, "--reference", reference, "--log", model], f"--log: {model} is a folder"),
         ([folder / "learned", *files, *out, "--max_length_offset", "50"], "learned positions for 30 tokens"),
     ):
         assert message in refusal(capsys, *arguments), arguments
     assert not (tmp_path / "out").exists() and not (tmp_path / "scores.jsonl").exists()
+
+
+def test_scores_that_nobody_would_see_are_refused(folder, files, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "stdout", None)  # as Python has it where the shell closed it
+    assert "standard output is closed" in refusal(capsys, "--hypotheses", files[-1], "--reference", files[-1])
+
+
+def test_references_given_twice_add_up(folder, files, tmp_path):
+    other = write_lines(tmp_path / "other", [f"{line} ." for line in TARGET])
+    run("--hypotheses", other, "--reference", files[-1], "--reference", other, "--output", tmp_path / "out")
+    result = scores(tmp_path / "out")
+    assert result["test_set"]["references"] == 2 and result["systems"][0]["scores"]["bleu"]["score"] > 99
 
 
 def test_help_explains_every_option(capsys):
