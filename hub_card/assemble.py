@@ -24,9 +24,8 @@ from hub_card.figures import architecture_figure, cross_attention_figure, save_f
 from hub_card.run import FinishedRun
 from hub_card.verify import EXAMPLE
 from training.checkpoints import best_folder, checkpoints_in, save_folder
-from training.finetune import SETTINGS
 from training.loading import read_model
-from training.output import AVERAGE, BEST, METRICS, MODEL, RECIPE, TEST_HYPOTHESES, TEST_SCORES
+from training.output import AVERAGE, BEST, METRICS, MODEL, RECIPE, SETTINGS, TEST_HYPOTHESES, TEST_SCORES
 from training.recipe import TrainingError
 from training.record import RECORD
 

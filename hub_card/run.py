@@ -10,9 +10,8 @@ import yaml
 from training.curves import read_metrics
 from training.data import read_pairs
 from training.evaluation import bleu
-from training.finetune import SETTINGS
 from training.metrics import NAMES
-from training.output import METRICS, MODEL, RECIPE, TEST_HYPOTHESES, TEST_SCORES
+from training.output import METRICS, MODEL, RECIPE, SETTINGS, TEST_HYPOTHESES, TEST_SCORES
 from training.recipe import DataRecipe, Recipe, TrainingError, make_recipe, read_recipe
 from training.record import RECORD, read_record
 from training.score_output import LOG

@@ -14,7 +14,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -24,29 +24,40 @@ from typing import Any, NoReturn
 import datasets
 import torch
 import yaml
-from transformers import DataCollatorForSeq2Seq, HfArgumentParser, SchedulerType, Seq2SeqTrainingArguments
+from transformers import (
+    DataCollatorForSeq2Seq,
+    HfArgumentParser,
+    SchedulerType,
+    Seq2SeqTrainingArguments,
+    get_scheduler,
+)
 
 from modeling_vanilla_transformer import VanillaTransformerConfig
 from training.data import TokenizedPairs, TrainingData, describe_counts, read_pairs, tokenize_pairs
 from training.evaluation import check_bleu, translate
 from training.files import write_whole
+from training.finetune_resume import check_settings, processes_of, put_aside, resume_point
 from training.loading import read_model
 from training.loop import NonFiniteLossError
 from training.metrics import NAMES, TOKENISED_BLEU
-from training.output import RECIPE, TEST_HYPOTHESES, TEST_SCORES, OutputError, check_writable
+from training.output import RECIPE, SETTINGS, TEST_HYPOTHESES, TEST_SCORES, OutputError, check_writable
 from training.recipe import DataRecipe, RecipeError, TrainingError, read_yaml
 from training.record import describe_sitting, hub_names, record_end, record_sitting
 from training.setup import quiet_libraries
 from training.trainer import Examples, Scores, TranslationTrainer
-from training.trainer_checkpoints import checkpoints_of, why_unusable
 
 PROGRAM = "python -m training.finetune"
-# In the output folder: what the model was fine-tuned by, as a settings file. Of the Trainer's arguments it holds those
-# that we have defaults of our own for, and these; the others hardly ever differ from what the Trainer makes of them.
-SETTINGS = "finetuning.yaml"
+# What the settings file in the output folder holds of the Trainer's arguments, beside those that we have defaults of
+# our own for: always these,
 _OF_THE_TRAINER = (
     *("num_train_epochs", "max_steps", "gradient_accumulation_steps", "optim", "lr_scheduler_type", "warmup_steps"),
     *("weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm", "seed", "bf16", "fp16"),
+)
+# and these where they are not the default: all else that decides which model comes out, or how it is judged.
+_WHERE_GIVEN = (
+    *("lr_scheduler_kwargs", "optim_args", "neftune_noise_alpha", "data_seed", "auto_find_batch_size"),
+    *("gradient_checkpointing", "dataloader_drop_last", "load_best_model_at_end", "greater_is_better"),
+    *("eval_steps", "eval_delay", "save_steps", "generation_num_beams", "generation_max_length"),
 )
 
 
@@ -110,17 +121,19 @@ class FinetuningArguments(Seq2SeqTrainingArguments):
         for key in ("per_device_train_batch_size", "per_device_eval_batch_size", "gradient_accumulation_steps"):
             if getattr(self, key) < 1:
                 raise RecipeError(f"{key}: is {getattr(self, key)}; give 1 or more")
-        for key in ("generation_num_beams", "generation_max_length"):
+        for key, fewest in (("generation_num_beams", 1), ("generation_max_length", 2)):  # in which the start counts
             value = getattr(self, key)
-            if value is not None and value < 1:
-                raise RecipeError(f"{key}: is {value}; give 1 or more")
+            if value is not None and value < fewest:
+                raise RecipeError(f"{key}: is {value}; give {fewest} or more")
         for key in ("save_steps", "eval_steps", "logging_steps"):
             value = getattr(self, key)
             if value is not None and not value > 0:
                 raise RecipeError(f"{key}: is {value}; give a number of updates, or a share of all of them below 1")
         if self.max_steps != -1 and self.max_steps < 1:
             raise RecipeError(f"max_steps: is {self.max_steps}; give 1 or more, or -1 for num_train_epochs alone")
-        for key, least in (("learning_rate", 0.0), ("num_train_epochs", 0.0), ("seed", 0)):
+        if not self.num_train_epochs > 0:
+            raise RecipeError(f"num_train_epochs: is {self.num_train_epochs}; give a number above 0")
+        for key, least in (("learning_rate", 0.0), ("seed", 0)):
             if not getattr(self, key) >= least:
                 raise RecipeError(f"{key}: is {getattr(self, key)}; give {least:g} or more")
         if not self.output_dir:
@@ -137,9 +150,17 @@ class FinetuningArguments(Seq2SeqTrainingArguments):
             self.greater_is_better = self.metric_for_best_model.removeprefix("eval_") == "bleu"
         self.dataloader_pin_memory &= torch.accelerator.is_available()  # which is for copies to one
         super().__post_init__()
+        given: Any = self.lr_scheduler_kwargs or {}  # type: ignore[has-type]
+        if not isinstance(given, dict):
+            raise RecipeError(f"lr_scheduler_kwargs: is {given!r}; give a mapping, as {{power: 2.0}} is one")
         if self.lr_scheduler_type == SchedulerType.REDUCE_ON_PLATEAU:
-            given: Any = self.lr_scheduler_kwargs  # type: ignore[has-type]
-            self.lr_scheduler_kwargs = {"mode": "max" if self.greater_is_better else "min"} | (given or {})
+            given = {"mode": "max" if self.greater_is_better else "min"} | given
+        self.lr_scheduler_kwargs = given or None
+        try:
+            optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))])
+            get_scheduler(self.lr_scheduler_type, optimizer, 1, 2, given)
+        except (TypeError, ValueError) as error:
+            raise RecipeError(f"lr_scheduler_kwargs: {' '.join(str(error).split())}") from error
 
 
 def check_output_dir(arguments: FinetuningArguments) -> None:
@@ -184,6 +205,15 @@ def finetune(
             print(line, file=sys.stderr, flush=True)
 
     check_output_dir(arguments)
+    output = Path(str(arguments.output_dir))
+    settings = _plain_settings(choice, data, arguments)
+    resume, damaged = resume_point(arguments.resume_from_checkpoint, output)
+    if resume:
+        check_settings(settings, resume)
+        for checkpoint, reason in damaged.items():
+            say(f"{checkpoint}: {reason}; it is put aside, and the run goes on from {resume}")
+        if processes_of(resume) != arguments.world_size:
+            say(f"{resume} is of {processes_of(resume)} processes: with {arguments.world_size}, dropout is another")
     # In float32, in which weights are changed.
     model, tokenizer = read_model(
         choice.model, dtype=torch.float32, **({} if choice.dropout is None else {"dropout": choice.dropout})
@@ -193,6 +223,8 @@ def finetune(
     if not data.validation:
         if arguments.load_best_model_at_end:
             raise RecipeError("load_best_model_at_end: there is no best model without validation pairs; name them")
+        if arguments.lr_scheduler_type == SchedulerType.REDUCE_ON_PLATEAU:
+            raise RecipeError("lr_scheduler_type: there is no plateau without validation pairs; name them")
         arguments.eval_strategy = "no"
     for key in ("sources", "streaming"):
         if getattr(data, key):
@@ -228,13 +260,14 @@ def finetune(
     signature = scores.bleu(["a"], ["a"])["signature"]
     if validation and arguments.predict_with_generate:
         say(f"eval_bleu is sacreBLEU's ({signature})")
-    resume = resume_point(arguments, say)
-    sitting = describe_sitting(trainer.accelerator.mixed_precision)
+    sitting = describe_sitting(trainer.accelerator.mixed_precision)  # when all processes have seen the checkpoints
     if trainer.is_world_process_zero():
-        _write_settings(choice, data, arguments)
-        record_sitting(Path(str(arguments.output_dir)), sitting, bool(resume))
+        put_aside(list(damaged))
+        output.mkdir(parents=True, exist_ok=True)
+        write_whole(output / SETTINGS, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+        record_sitting(output, sitting, bool(resume))
     try:
-        results = dict(trainer.train(resume_from_checkpoint=resume).metrics)
+        results = dict(trainer.train(resume_from_checkpoint=resume and str(resume)).metrics)
     except (ValueError, RuntimeError) as error:
         if resume and re.search("checkpoint|state.dict", str(error)):  # of another model, or another optimizer
             message = " ".join(str(error).split())
@@ -255,19 +288,18 @@ def finetune(
         seconds = {} if resume else {"seconds": round(results["train_runtime"], 3)}
         counts = {"updates": trainer.state.global_step, "epochs": trainer.state.epoch, "training_pairs": train.counts}
         names = hub_names(data.data, choice.model)
-        record_end(Path(str(arguments.output_dir)), **counts, **seconds, hub_names=names)
+        record_end(output, **counts, **seconds, hub_names=names)
     return results
 
 
-def _write_settings(choice: ModelChoice, data: DataRecipe, arguments: FinetuningArguments) -> None:
-    """Keep the settings in the output folder."""
-    keys = (*FinetuningArguments.__annotations__, *_OF_THE_TRAINER)
+def _plain_settings(choice: ModelChoice, data: DataRecipe, arguments: FinetuningArguments) -> dict[str, Any]:
+    """All that decides which model comes out, as a settings file holds it."""
+    default = FinetuningArguments()
+    given = [key for key in _WHERE_GIVEN if getattr(arguments, key) != getattr(default, key)]
+    keys = (*FinetuningArguments.__annotations__, *_OF_THE_TRAINER, *given)
     of_the_trainer = {key: getattr(arguments, key) for key in keys}
     plain = {key: value.value if isinstance(value, Enum) else value for key, value in of_the_trainer.items()}
-    settings = dataclasses.asdict(choice) | dataclasses.asdict(data) | plain
-    folder = Path(str(arguments.output_dir))
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / SETTINGS, yaml.safe_dump(settings, sort_keys=False, allow_unicode=True))
+    return dataclasses.asdict(choice) | dataclasses.asdict(data) | plain
 
 
 def _check_positions(choice: ModelChoice, config: VanillaTransformerConfig, name: str, pairs: TokenizedPairs) -> None:
@@ -277,35 +309,6 @@ def _check_positions(choice: ModelChoice, config: VanillaTransformerConfig, name
             f"model: {choice.model} has learned positions, max_position_embeddings: {config.max_position_embeddings}, "
             f"but a pair of {name} has {longest} tokens; shorten the text (max_length, for the training pairs)"
         )
-
-
-def resume_point(arguments: FinetuningArguments, say: Callable[[str], None]) -> str | None:
-    """The checkpoint to go on from: the one that is named, or the newest whole one in the output folder."""
-    named, output = arguments.resume_from_checkpoint, Path(str(arguments.output_dir))
-    if not named:
-        return None
-    if named not in ("true", "True"):
-        checkpoint = Path(named).expanduser()
-        reason = why_unusable(checkpoint) if checkpoint.is_dir() else "there is no such folder"
-        if reason:
-            raise RecipeError(
-                f"resume_from_checkpoint: {checkpoint} is no checkpoint to go on from: {reason}; give another folder "
-                f"checkpoint-..., or true for the newest in {output}"
-            )
-        return str(checkpoint)
-    passed_over = []
-    for checkpoint in checkpoints_of(output):
-        reason = why_unusable(checkpoint)
-        if not reason:
-            for line in passed_over:
-                say(f"{line}; passed over, the run goes on from {checkpoint}")
-            return str(checkpoint)
-        passed_over.append(f"{checkpoint}: {reason}")
-    found = f" ({'; '.join(passed_over)})" if passed_over else ""
-    raise RecipeError(
-        f"resume_from_checkpoint: {output} holds no checkpoint to go on from{found}; leave it out"
-        + (", and name another folder with --output_dir" if passed_over else "")
-    )
 
 
 def _score_test(

@@ -124,8 +124,10 @@ def search_of(
     length_penalty_type: str | None = None,
     max_length_offset: int | None = None,
 ) -> GenerationConfig:
-    """The model's own search with the settings given in their place; a limit by source length always."""
+    """The model's own search for one translation a sentence, with the settings given in their place; a limit by source
+    length always."""
     search = copy.deepcopy(model.generation_config)
+    search.num_return_sequences, search.return_dict_in_generate = 1, False
     if num_beams is not None:
         search.num_beams = num_beams
     if length_penalty_type is not None:

@@ -27,6 +27,7 @@ from training.record import RECORD
 CHECKPOINTS, BEST, MODEL, AVERAGE, TOKENIZER = "checkpoints", "best", "model", "average", "tokenizer"
 METRICS, TENSORBOARD, CURVES, NON_FINITE = "metrics.jsonl", "tensorboard", "curves.png", "non_finite.jsonl"
 RECIPE, TEST_SCORES, TEST_HYPOTHESES = "recipe.yaml", "test.json", "test.hypotheses.txt"
+SETTINGS = "finetuning.yaml"  # in place of a recipe, what a model was fine-tuned by
 _WRITTEN = (
     *(CHECKPOINTS, BEST, MODEL, AVERAGE, TOKENIZER, METRICS, TENSORBOARD, CURVES, NON_FINITE, RECIPE, TEST_SCORES),
     *(TEST_HYPOTHESES, RECORD),

@@ -330,6 +330,11 @@ class OutputRecipe:
 
     def __post_init__(self) -> None:
         self.output = os.path.expanduser(self.output)
+        _require(
+            not self.output.startswith("~"),
+            "output",
+            f"is {self.output}, but there is no such user here; name another folder",
+        )
         for key in ("save_every", "evaluate_every", "log_every", "average_last", "keep_checkpoints"):
             _require(getattr(self, key) > 0, key, f"is {getattr(self, key)}; give a value above 0")
         _require(self.keep_best >= 0, "keep_best", f"is {self.keep_best}; give 0 or more")
@@ -475,6 +480,12 @@ def _make_entry(values: dict[str, Any], kind: Any, number: int) -> Any:
         return kind(**{key: _checked(key, value, key_types) for key, value in values.items()})
     except RecipeError as error:
         raise RecipeError(f"sources, entry {number}: {error}") from None
+
+
+def comparable(key: str, value: Any) -> Any:
+    """The value of a key, such that two of the same meaning are equal: a folder's name may be written in several
+    ways, of which a model card keeps the one that was chosen."""
+    return os.path.normpath(value) if key in ("data", "model", "tokenizer") and isinstance(value, str) else value
 
 
 def make_recipe(values: dict[str, Any], origins: dict[str, str] | None = None) -> Recipe:

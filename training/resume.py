@@ -17,7 +17,7 @@ from training.checkpoints import (
     verify,
 )
 from training.output import RECIPE
-from training.recipe import Recipe, RecipeError, read_recipe
+from training.recipe import Recipe, RecipeError, comparable, read_recipe
 from training.state import Progress
 
 # What may change from one sitting of a run to the next: when it ends, what it shows and keeps, how it scores, and how
@@ -29,7 +29,7 @@ _FREE = {
     *("gradient_accumulation_steps", "mixed_precision", "attention", "compile", "gradient_checkpointing"),
     *("num_beams", "length_penalty", "max_length_offset", "decode_batch_tokens", "bleu_tokenize", "bleu_lowercase"),
 }
-# What validations depend on, and their BLEU.
+# What the BLEU of validations depends on.
 _OF_BLEU = ("num_beams", "length_penalty", "max_length_offset", "bleu_tokenize", "bleu_lowercase")
 _DAMAGED = ".damaged"
 
@@ -73,7 +73,7 @@ def check_recipe(recipe: Recipe, output: Path) -> None:
             f"model of the newest checkpoints: python -m training.average {output}"
         )
     before, now = read_recipe(output / RECIPE).as_dict(), recipe.as_dict()
-    different = [key for key in now if key not in _FREE and now[key] != before[key]]
+    different = [key for key in now if key not in _FREE and comparable(key, now[key]) != comparable(key, before[key])]
     if different:
         changes = "; ".join(f"{key} was {before[key]!r} and is now {now[key]!r}" for key in different)
         raise RecipeError(

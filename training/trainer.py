@@ -82,7 +82,7 @@ class TranslationTrainer(Seq2SeqTrainer):
         self.label_smoother = None  # Trainer's, which would smooth the loss of evaluation too
         self.own_search = copy.deepcopy(model.generation_config)
         self.search = search_of(model)
-        """The model's own search, with the paper's limit where it has none."""
+        """The model's own search for one translation a sentence, with the paper's limit where it has none."""
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
@@ -96,7 +96,7 @@ class TranslationTrainer(Seq2SeqTrainer):
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
         arguments = self.args
-        share = arguments.train_batch_size * arguments.world_size
+        share = self._train_batch_size * arguments.world_size  # which auto_find_batch_size lowers
         return LengthGroups(
             share * arguments.gradient_accumulation_steps,
             share if arguments.world_size > 1 else 1,
@@ -135,7 +135,11 @@ class TranslationTrainer(Seq2SeqTrainer):
             return None, (losses,), labels
         chosen = {key: value for key, value in (gen_kwargs or self._gen_kwargs).items() if value is not None}
         source = {key: inputs[key] for key in ("input_ids", "attention_mask")}
-        return None, (losses, self.model.generate(**source, generation_config=self.search, **chosen)), labels
+        search = copy.deepcopy(self.search)
+        if "max_length" in chosen:  # over a limit of another kind too; the start token counts in it
+            search.max_length, search.max_new_tokens = None, chosen.pop("max_length") - 1
+        others = search.update(**chosen)
+        return None, (losses, self.model.generate(**source, generation_config=search, **others)), labels
 
     def save_model(self, *args: Any, **kwargs: Any) -> None:
         """As Trainer's, with the search that the model came with: Trainer writes defaults of its own into it."""
@@ -150,8 +154,8 @@ class TranslationTrainer(Seq2SeqTrainer):
         """
         if not math.isfinite(logs.get("loss", 0.0)):
             raise NonFiniteLossError(
-                f"the loss became {logs['loss']} by update {self.state.global_step}; lower learning_rate, and start "
-                f"anew or resume from an earlier checkpoint in {self.args.output_dir}"
+                f"the loss became {logs['loss']} by update {self.state.global_step}; start anew with a lower "
+                f"learning_rate in another output_dir, where --model may be a checkpoint in {self.args.output_dir}"
             )
         super().log(logs, *args, **kwargs)
 

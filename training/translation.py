@@ -94,6 +94,7 @@ class Translator:
         self.accelerator = accelerator
         self.scores, self.alignments = scores, alignments
         self.max_source_length, self.cut_sentences = max_source_length, cut_sentences
+        self.search.return_dict_in_generate = False
         self.n_best = self.search.num_return_sequences or 1
         alpha = self.search.length_penalty
         self._alpha = 1.0 if alpha is None else alpha  # None is transformers' default

@@ -30,7 +30,8 @@ from tests.training.text import sentences, write_lines
 from training.corpus import generate_corpus
 from training.data import tokenize_pairs
 from training.evaluation import bleu
-from training.finetune import FinetuningArguments, finetune, main, read_settings, resume_point
+from training.finetune import FinetuningArguments, finetune, main, read_settings
+from training.finetune_resume import resume_point
 from training.loop import NonFiniteLossError
 from training.output import OutputError
 from training.recipe import RecipeError, TrainingError
@@ -196,6 +197,18 @@ def test_trainers_own_label_smoothing_trains_to_the_same_weights(tokenizer, pair
     assert losses == pytest.approx(their_losses, rel=1e-5)
 
 
+def test_a_search_for_several_translations_is_scored_by_the_best(tokenizer, pairs, tmp_path):
+    one = make_trainer(tmp_path, tokenizer, pairs, per_device_eval_batch_size=5)
+    model = make_model(tokenizer, dropout=0.0).double()
+    model.generation_config.update(num_return_sequences=2, return_dict_in_generate=True)
+    several = make_trainer(tmp_path, tokenizer, pairs, model=model, per_device_eval_batch_size=5)
+    words = []
+    for trainer in (one, several):
+        trainer.compute_metrics = lambda prediction: words.append(prediction.predictions[1]) or {}
+        trainer.evaluate()
+    assert np.array_equal(*words) and len(words[0]) == len(pairs)
+
+
 def test_the_collator_shifts_labels_as_the_model_does(tokenizer, pairs):
     model = make_model(tokenizer, dropout=0.0)
     collator = DataCollatorForSeq2Seq(tokenizer, model=model)
@@ -213,7 +226,9 @@ def test_the_collator_shifts_labels_as_the_model_does(tokenizer, pairs):
 
 def test_a_loss_that_is_no_number_stops_the_run(tokenizer, pairs, tmp_path):
     trainer = make_trainer(tmp_path, tokenizer, pairs, learning_rate=1e300, optim="sgd", max_grad_norm=0, max_steps=9)
-    with pytest.raises(NonFiniteLossError, match=r"the loss became .* by update \d; lower learning_rate"):
+    with pytest.raises(
+        NonFiniteLossError, match=r"loss became .* by update \d; start anew with a lower learning_"
+    ):
         trainer.train()
 
 
@@ -366,19 +381,16 @@ def test_damaged_checkpoints_are_passed_over(corpus_run, tmp_path, damage, file,
     """Trainer would end in a traceback, or go on without the part and say nothing."""
     for step in (16, 32):
         shutil.copytree(corpus_run / f"whole/checkpoint-{step}", tmp_path / f"checkpoint-{step}")
-    arguments = FinetuningArguments(str(tmp_path), resume_from_checkpoint="true")
-    said = []
-    assert resume_point(arguments, said.append) == str(tmp_path / "checkpoint-32") and not said
-    damage(tmp_path / "checkpoint-32" / file)
-    assert resume_point(arguments, said.append) == str(tmp_path / "checkpoint-16")
-    assert len(said) == 1 and re.search(f"checkpoint-32: {message}.*; passed over, .*checkpoint-16", said[0])
-    arguments.resume_from_checkpoint = str(tmp_path / "checkpoint-32")
+    older, newer = tmp_path / "checkpoint-16", tmp_path / "checkpoint-32"
+    assert resume_point("true", tmp_path) == (newer, {})
+    damage(newer / file)
+    chosen, damaged = resume_point("true", tmp_path)
+    assert chosen == older and list(damaged) == [newer] and re.match(message, damaged[newer])
     with pytest.raises(RecipeError, match=f"checkpoint-32 is no checkpoint to go on from: {message}"):
-        resume_point(arguments, said.append)
-    shutil.rmtree(tmp_path / "checkpoint-16")
-    arguments.resume_from_checkpoint = "true"
-    with pytest.raises(RecipeError, match=rf"no checkpoint to go on from \(.*32: {message}.*; leave it out, and name"):
-        resume_point(arguments, said.append)
+        resume_point(str(newer), tmp_path)
+    shutil.rmtree(older)
+    with pytest.raises(RecipeError, match=rf"no checkpoint to go on from \(.*32: {message}.*; start anew in another"):
+        resume_point("true", tmp_path)
 
 
 def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(corpus_run, tmp_path, capsys):
@@ -387,9 +399,43 @@ def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(corpus_run, tmp_
     settings = [str(corpus_run / "settings.yaml"), "--output_dir", str(tmp_path / "run")]
     main([*settings, "--logging_steps", "4", "--save_total_limit", "9", "--resume_from_checkpoint", "true"])
     shown = capsys.readouterr().err
-    assert "checkpoint-48: trainer_state.json is missing; passed over, the run goes on from" in shown
+    assert "checkpoint-48: trainer_state.json is missing; it is put aside, and the run goes on from" in shown
+    assert (tmp_path / "run/damaged-checkpoint-48/optimizer.pt").is_file()
+    assert (tmp_path / "run/checkpoint-48/trainer_state.json").is_file()  # made anew
     again, whole = (folder / "model.safetensors" for folder in (tmp_path / "run", corpus_run / "whole"))
     assert again.read_bytes() == whole.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--learning_rate", "1e-6"], "learning_rate was 0.01 and is now 1e-06"),  # Trainer would go on with 0.01
+        (["--label_smoothing_factor", "0"], "label_smoothing_factor was 0.1 and is now 0.0"),
+        (["--lr_scheduler_kwargs", "{}", "--seed", "7"], "seed was 42 and is now 7"),
+    ],
+)
+def test_other_settings_than_the_runs_are_refused(corpus_run, tmp_path, capsys, arguments, message):
+    settings = [str(corpus_run / "settings.yaml"), "--output_dir", str(tmp_path / "run")]
+    checkpoint = corpus_run / "whole/checkpoint-32"
+    with pytest.raises(SystemExit):
+        main([*settings, "--resume_from_checkpoint", str(checkpoint), *arguments])
+    shown = capsys.readouterr().err
+    assert f"the run of {checkpoint} cannot go on with other settings: {message}" in shown
+    assert f"start another run from it with --model {checkpoint}" in shown and not (tmp_path / "run").exists()
+
+
+def test_the_kept_settings_go_on_with_the_same_run(saved, text_folder, tmp_path):
+    """The learning rate's curve has settings of its own, and the card tells people to go on by the kept file."""
+    arguments = ["--model", saved, "--data", text_folder, "--source_language", "en", "--target_language", "de"]
+    arguments += ["--max_steps", "6", "--save_strategy", "steps", "--save_steps", "3", "--logging_steps", "1"]
+    arguments += ["--lr_scheduler_type", "polynomial", "--lr_scheduler_kwargs", '{"power": 3.0}']
+    arguments += ["--per_device_train_batch_size", "8", "--disable_tqdm", "true", "--output_dir", tmp_path / "run"]
+    main(list(map(str, arguments)))
+    whole = (tmp_path / "run/model.safetensors").read_bytes()
+    shutil.rmtree(tmp_path / "run/checkpoint-6")
+    kept = ["--model", f"{saved}/", "--disable_tqdm", "true"]  # a folder's name may be written in several ways
+    main([str(tmp_path / "run/finetuning.yaml"), "--resume_from_checkpoint", "true", *kept])
+    assert (tmp_path / "run/model.safetensors").read_bytes() == whole
 
 
 def test_a_checkpoint_of_another_model_is_refused(corpus_run, tokenizer, tmp_path, capsys):
@@ -399,7 +445,7 @@ def test_a_checkpoint_of_another_model_is_refused(corpus_run, tokenizer, tmp_pat
     model.resize_token_embeddings(500)
     model.save_pretrained(tmp_path / "model")
     settings = [str(corpus_run / "settings.yaml"), "--output_dir", str(tmp_path / "run"), "--model"]
-    checkpoint = corpus_run / "whole/checkpoint-32"
+    checkpoint = shutil.copytree(corpus_run / "whole/checkpoint-32", tmp_path / "checkpoint-32")  # without settings
     with pytest.raises(SystemExit) as error:
         main([*settings, str(tmp_path / "model"), "--resume_from_checkpoint", str(checkpoint)])
     assert error.value.code == 2
@@ -417,7 +463,10 @@ def test_a_search_without_a_limit_gets_the_papers(tokenizer, pairs, tmp_path):
     longest = max(len(pairs[index]["input_ids"]) for index in range(len(pairs)))
     assert lengths == [longest + 50 + 1]  # the start token
     trainer.evaluate(max_length=7)
-    assert lengths[1:] == [7]
+    trainer.search.max_new_tokens = trainer.model.generation_config.max_new_tokens = 30  # of another kind, as it is
+    trainer.evaluate(max_length=9, num_beams=1)
+    trainer.evaluate()
+    assert lengths[1:] == [7, 9, 31]
     trainer.save_model()
     saved = json.loads((tmp_path / "generation_config.json").read_text())
     assert saved.get("max_length_offset") is None and saved.get("max_length") is None
@@ -460,9 +509,14 @@ def test_two_processes_train_and_score_as_one(saved, text_folder, tmp_path):
         (["--label_smoothing_factor", "1"], "label_smoothing_factor: is 1.0; give one from 0 to below 1"),
         (["--gradient_accumulation_steps", "0"], "gradient_accumulation_steps: is 0; give 1 or more"),
         (["--generation_num_beams", "0"], "generation_num_beams: is 0; give 1 or more"),
-        (["--generation_max_length", "0"], "generation_max_length: is 0; give 1 or more"),
+        (["--generation_max_length", "0"], "generation_max_length: is 0; give 2 or more"),
         (["--save_steps", "0"], "save_steps: is 0.0; give a number of updates"),
         (["--eval_steps", "-5"], "eval_steps: is -5.0; give a number of updates"),
+        (["--num_train_epochs", "0"], "num_train_epochs: is 0.0; give a number above 0"),
+        (["--lr_scheduler_kwargs", "nonsense"], "lr_scheduler_kwargs: is 'nonsense'; give a mapping"),
+        (["--lr_scheduler_type", "reduce_lr_on_plateau", "--lr_scheduler_kwargs", '{"bad": 1}'], "lr_scheduler_kw"),
+        (["--lr_scheduler_type", "cosine_with_min_lr"], "lr_scheduler_kwargs: One of min_lr or min_lr_rate"),
+        (["--lr_scheduler_type", "reduce_lr_on_plateau"], "there is no plateau without validation pairs; name them"),
         (["--max_steps", "0"], "max_steps: is 0; give 1 or more, or -1 for num_train_epochs alone"),
         (["--max_steps", "-7"], "max_steps: is -7; give 1 or more"),
         (["--learning_rate", "-1"], "learning_rate: is -1.0; give 0 or more"),
@@ -550,7 +604,8 @@ def test_another_run_is_not_overwritten(saved, text_folder, tmp_path):
 def test_settings_of_a_file(tmp_path):
     (tmp_path / "settings.yaml").write_text(
         "model: m\ndata: d\nsource_language: en\ntarget_language: de\nlearning_rate: 1e-5\nvalidation: null\n"
-        "bf16: false\nlr_scheduler_kwargs: {num_cycles: 2}\nreport_to: [tensorboard]\nmax_steps: 7\n"
+        "bf16: false\nlr_scheduler_type: cosine_with_restarts\n"
+        "lr_scheduler_kwargs: {num_cycles: 2}\nreport_to: [tensorboard]\nmax_steps: 7\n"
     )
     choice, data, training = read_settings([str(tmp_path / "settings.yaml"), "--max_steps", "8"])
     assert (choice.model, data.data, data.validation) == ("m", "d", None)

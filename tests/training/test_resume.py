@@ -18,6 +18,7 @@ from training.checkpoints import MANIFEST, CheckpointError, best_folder, checkpo
 from training.interruption import Interrupted
 from training.loop import TrainingLoop
 from training.recipe import RecipeError, make_recipe
+from training.resume import check_recipe
 from training.state import OPTIMIZER, PROGRESS, TRAINING_STATE, Progress, read_progress, seed_update
 from training.train import train
 
@@ -274,6 +275,17 @@ def test_another_number_of_parts_keeps_the_order_of_the_pairs(values, tmp_path):
     losses = logged(whole["output"], "loss")
     assert len(losses) == 12
     assert logged(parts["output"], "loss") == pytest.approx(losses, rel=1e-5)
+
+
+def test_a_folders_name_may_be_written_in_several_ways(values, tmp_path):
+    data = values | {"output": str(tmp_path), "data": f"{values['data']}/./"}  # as the command line completes it
+    make_recipe(values).write(tmp_path / "recipe.yaml")
+    check_recipe(make_recipe(data), tmp_path)
+    for key in ("model", "tokenizer"):
+        make_recipe(values | {key: "a/folder", "vocab_size": None}).write(tmp_path / "recipe.yaml")
+        check_recipe(make_recipe(data | {key: "./a/folder/", "vocab_size": None}), tmp_path)
+        with pytest.raises(RecipeError, match=f"{key} was 'a/folder' and is now './a'"):
+            check_recipe(make_recipe(data | {key: "./a", "vocab_size": None}), tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,11 @@ def assert_same(found, expected):
         assert [one.score for one in left] == pytest.approx([one.score for one in right], abs=1e-5)
 
 
+def test_a_search_that_returns_more_than_tokens_translates_as_well(parts):
+    search = {"num_beams": 2, "return_dict_in_generate": True, "output_scores": True}
+    assert_same(translator(parts, search=search)(LINES), translator(parts, search={"num_beams": 2})(LINES))
+
+
 def test_no_line_depends_on_the_others(parts):
     best = {"num_beams": 4, "num_return_sequences": 3}
     whole = translator(parts, 10_000, best, **ALL)(LINES)
