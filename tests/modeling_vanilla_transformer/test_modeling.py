@@ -26,8 +26,10 @@ from modeling_vanilla_transformer import (
     VanillaTransformerForConditionalGeneration,
     VanillaTransformerModel,
 )
+from modeling_vanilla_transformer import modeling_vanilla_transformer as modeling
 from modeling_vanilla_transformer.modeling_vanilla_transformer import (
     FEW_ROWS,
+    HAS_ONEDNN_LINEAR,
     VERY_FEW_ROWS,
     VanillaTransformerLinear,
     apply_dropout,
@@ -484,14 +486,16 @@ def test_half_precision_stays_close_to_the_papers_equations(dtype, small_model, 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)], ids=str)
 @pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("has_onednn", [False, True] if HAS_ONEDNN_LINEAR else [False])
 @torch.no_grad()
-def test_a_projection_of_few_rows_is_that_of_many(dtype, tolerance, bias):
+def test_a_projection_of_few_rows_is_that_of_many(dtype, tolerance, bias, has_onednn, monkeypatch):
+    monkeypatch.setattr(modeling, "HAS_ONEDNN_LINEAR", has_onednn)
     torch.manual_seed(0)
     linear = VanillaTransformerLinear(24, 40, bias).to(dtype)
     many = torch.randn(3, FEW_ROWS, 24, dtype=dtype)
     product = many.double() @ linear.weight.double().t()
     expected = product + linear.bias.double() if bias else product
-    for rows in (1, VERY_FEW_ROWS, VERY_FEW_ROWS + 1, FEW_ROWS // 3, FEW_ROWS):
+    for rows in (1, 2, VERY_FEW_ROWS, VERY_FEW_ROWS + 1, FEW_ROWS // 3, FEW_ROWS):
         for states in (many[:, :rows], many[0, :rows].t().contiguous().t()):
             wanted = expected[:, :rows] if states.dim() == 3 else expected[0, :rows]
             torch.testing.assert_close(linear(states).double(), wanted, rtol=tolerance, atol=tolerance)

@@ -226,9 +226,7 @@ def test_the_collator_shifts_labels_as_the_model_does(tokenizer, pairs):
 
 def test_a_loss_that_is_no_number_stops_the_run(tokenizer, pairs, tmp_path):
     trainer = make_trainer(tmp_path, tokenizer, pairs, learning_rate=1e300, optim="sgd", max_grad_norm=0, max_steps=9)
-    with pytest.raises(
-        NonFiniteLossError, match=r"loss became .* by update \d; start anew with a lower learning_"
-    ):
+    with pytest.raises(NonFiniteLossError, match=r"loss became .* by update \d; start anew with a lower learning_"):
         trainer.train()
 
 
