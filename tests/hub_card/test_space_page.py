@@ -217,13 +217,23 @@ def test_another_translation_layer_or_head_is_another_figure(page, parts):
         page.get_by_role("heading", name=NAME).hover()
 
 
+def choose(page, name, value):
+    """Type a number until it has arrived: what is typed while the panel is still opening is lost."""
+    for milliseconds in (1000, 1000, 5000):
+        page.get_by_label(f"number input for {name}").fill(value)
+        try:
+            return expect(page.get_by_label(f"range slider for {name}")).to_have_value(value, timeout=milliseconds)
+        except AssertionError:
+            if milliseconds == 5000:
+                raise
+
+
 def test_the_search_can_be_chosen(page, parts):
     translator = Translator(*parts)
     found = translator.translate(translator.read(EXAMPLES[1]), 2, 1.5, "power", 2)
     page.get_by_role("button", name="Search").click()
     for name, value in (("Beams", "2"), ("Alpha", "1.5")):
-        page.get_by_label(f"number input for {name}").fill(value)
-        expect(page.get_by_label(f"range slider for {name}")).to_have_value(value)  # so it has arrived
+        choose(page, name, value)
     page.get_by_label(re.compile("transformers'")).check()
     translate(page, EXAMPLES[1])
     labels = page.locator(".ranking label")
