@@ -39,7 +39,7 @@ FLASH_MAX_HEAD_WIDTH = 256
 # From two to so many rows, a CPU has better ways to compute a projection than PyTorch's own choice.
 FEW_ROWS = 256
 
-# Where oneDNN's product is the best of them. Its name is private to PyTorch: a version without it takes the other one.
+# Where oneDNN's product is the best of them in float32. Its name is private to PyTorch: a version without it takes the other one.
 HAS_ONEDNN_LINEAR = (
     torch.backends.cpu.get_cpu_capability() == "AVX512"
     and torch.backends.mkldnn.is_available()
@@ -164,9 +164,9 @@ def eager_attention_forward(
 
 class VanillaTransformerLinear(nn.Linear):
     """
-    A projection. For decoding, in which few rows meet large matrices, a CPU with AVX-512 takes as little as half the
-    time by oneDNN's product, which PyTorch keeps for compiled models. On others, MKL's takes half the time in float32,
-    and two thirds in bfloat16, the other way round: x W^T = (W x^T)^T.
+    A projection. For decoding, in which few rows meet large matrices, a CPU's product takes half the time in float32,
+    and two thirds in bfloat16, the other way round: x W^T = (W x^T)^T. In float32 a CPU with AVX-512 is faster still by
+    oneDNN's product, which PyTorch keeps for compiled models.
     """
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
@@ -182,7 +182,7 @@ class VanillaTransformerLinear(nn.Linear):
             and not torch.is_autocast_enabled("cpu")
         ):
             return super().forward(hidden_states)
-        if HAS_ONEDNN_LINEAR and (rows > VERY_FEW_ROWS or weight.dtype == torch.float32):
+        if HAS_ONEDNN_LINEAR and weight.dtype == torch.float32:
             return torch.ops.mkldnn._linear_pointwise(hidden_states, weight, bias, "none", [], "")
         states = hidden_states.reshape(rows, self.in_features)
         if rows <= VERY_FEW_ROWS:
