@@ -39,7 +39,8 @@ FLASH_MAX_HEAD_WIDTH = 256
 # From two to so many rows, a CPU has better ways to compute a projection than PyTorch's own choice.
 FEW_ROWS = 256
 
-# Where oneDNN's product is the best of them in float32. Its name is private to PyTorch: a version without it takes the other one.
+# Where oneDNN's product is the best of them in float32. Its name is private to PyTorch: a version without it takes the
+# other one.
 HAS_ONEDNN_LINEAR = (
     torch.backends.cpu.get_cpu_capability() == "AVX512"
     and torch.backends.mkldnn.is_available()
@@ -165,7 +166,7 @@ def eager_attention_forward(
 class VanillaTransformerLinear(nn.Linear):
     """
     A projection. For decoding, in which few rows meet large matrices, a CPU's product takes half the time in float32,
-    and two thirds in bfloat16, the other way round: x W^T = (W x^T)^T. In float32 a CPU with AVX-512 is faster still by
+    and two thirds in bfloat16, the other way round: x W^T = (W x^T)^T. In float32 a CPU with AVX-512 is faster by
     oneDNN's product, which PyTorch keeps for compiled models.
     """
 
